@@ -1,0 +1,61 @@
+# The one front door. `make run` and `make test` need only what README names; every other target says what it misses.
+
+CARGO ?= cargo
+SECONDS_EACH ?= 60
+
+.PHONY: help run build test check fmt clippy doc deny arrows ct-check bench fuzz-smoke interop conformance install clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## build the server, log in to it once and show how, keep serving until Ctrl-C
+	$(CARGO) run --release --locked --quiet -p afpd-rs -- quickstart $(ARGS)
+
+build: ## build the server (target/release/afpd-rs)
+	$(CARGO) build --release --locked -p afpd-rs
+
+test: ## all tests that need nothing but Rust
+	$(CARGO) test --locked --workspace
+
+check: fmt clippy doc arrows deny ## every gate that looks at the source
+
+fmt:
+	$(CARGO) fmt --all -- --check
+
+clippy:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+arrows: ## crates know only those below them (docs/architecture.md)
+	scripts/arrows.py
+
+deny: ## licences, bans, sources of the dependencies
+	scripts/deny.sh
+
+ct-check: ## constant time, seen by valgrind
+	tools/ct-check/run.sh
+
+bench: ## one login's arithmetic beside OpenSSL and libgcrypt
+	tools/bench/run.sh
+
+fuzz-smoke: ## each fuzz target for SECONDS_EACH seconds
+	fuzz/smoke.sh $(SECONDS_EACH)
+
+conformance: ## the black-box suite; AFP_SUBJECT=host:port names another server
+	$(CARGO) test --locked -p conformance
+
+interop: ## the real peers: Netatalk, its tests, nmap, tshark (Debian, root)
+	interop/run.sh
+
+PREFIX ?= /usr/local
+install: build ## install the program, its manual and the example configuration below DESTDIR
+	install -D -m 755 target/release/afpd-rs $(DESTDIR)$(PREFIX)/sbin/afpd-rs
+	install -d $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -D -m 644 config/afpd-rs.toml $(DESTDIR)$(PREFIX)/share/doc/afpd-rs/afpd-rs.toml
+
+clean: ## remove what was built
+	$(CARGO) clean
