@@ -66,7 +66,7 @@
 //! Deployments differ in what they hash and in whether an integer's leading zero bytes are hashed with it. All of that is data in
 //! a [`Profile`]; no code asks which profile it is.
 //!
-//! | profile | group | H | x over | K | g, A, B in k, u | g in M1 | A, B in M1 | A in M2 | S in K |
+//! | profile | group | H | x over | K | g in k, A, B in u | g in M1 | A, B in M1 | A in M2 | S in K |
 //! |---|---|---|---|---|---|---|---|---|---|
 //! | [`AFP`](Profile::AFP) | 1536 | SHA-1 | I, P | MGF1, 40 bytes | pad | strip | strip | strip | strip |
 //! | [`RFC5054`](Profile::RFC5054) | any | SHA-1 | I, P | H | pad | strip | strip | strip | strip |

@@ -26,8 +26,10 @@ pub struct Profile {
     pub session_key: SessionKeyRule,
     /// What P in x is.
     pub password: PasswordRule,
-    /// The form of g in k, and of A and B in u.
-    pub k_u: Form,
+    /// The form of g in k.
+    pub g_in_k: Form,
+    /// The form of A and B in u.
+    pub ab_in_u: Form,
     /// The form of g in M1.
     pub g_in_m1: Form,
     /// The form of A and B in M1.
@@ -46,7 +48,8 @@ impl Profile {
         identity: Identity::AsGiven,
         session_key: SessionKeyRule::Mgf1 { len: 40 },
         password: PasswordRule::AsGiven,
-        k_u: Form::Pad,
+        g_in_k: Form::Pad,
+        ab_in_u: Form::Pad,
         g_in_m1: Form::Strip,
         ab_in_m1: Form::Strip,
         a_in_m2: Form::Strip,
@@ -66,7 +69,8 @@ impl Profile {
         identity: Identity::Lowercase,
         session_key: SessionKeyRule::Hash,
         password: PasswordRule::AsGiven,
-        k_u: Form::Pad,
+        g_in_k: Form::Pad,
+        ab_in_u: Form::Pad,
         g_in_m1: Form::Pad,
         ab_in_m1: Form::Pad,
         a_in_m2: Form::Pad,
@@ -89,12 +93,12 @@ impl Profile {
 
     /// k = H(N | g).
     pub(crate) fn k(&self, group: Group) -> Digest {
-        self.hash.digest(&[group.modulus(), &self.k_u.apply(&[group.generator()], group)])
+        self.hash.digest(&[group.modulus(), &self.g_in_k.apply(&[group.generator()], group)])
     }
 
     /// u = H(A | B).
     pub(crate) fn u(&self, group: Group, a_pub: &[u8], b_pub: &[u8]) -> Digest {
-        self.hash.digest(&[&self.k_u.apply(a_pub, group), &self.k_u.apply(b_pub, group)])
+        self.hash.digest(&[&self.ab_in_u.apply(a_pub, group), &self.ab_in_u.apply(b_pub, group)])
     }
 
     /// K from S, which has the length of N.

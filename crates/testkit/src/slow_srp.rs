@@ -77,8 +77,10 @@ pub struct SlowProfile {
     pub identity: Identity,
     /// K from S.
     pub session_key: SessionKeyRule,
-    /// Form of g in k, and of A and B in u.
-    pub k_u: Form,
+    /// Form of g in k.
+    pub g_in_k: Form,
+    /// Form of A and B in u.
+    pub ab_in_u: Form,
     /// Form of g in M1.
     pub g_in_m1: Form,
     /// Form of A and B in M1.
@@ -96,7 +98,8 @@ impl SlowProfile {
         user_in_x: true,
         identity: Identity::AsGiven,
         session_key: SessionKeyRule::Mgf1(40),
-        k_u: Form::Pad,
+        g_in_k: Form::Pad,
+        ab_in_u: Form::Pad,
         g_in_m1: Form::Strip,
         ab_in_m1: Form::Strip,
         a_in_m2: Form::Strip,
@@ -123,13 +126,13 @@ impl SlowProfile {
     #[must_use]
     pub fn k(&self, group: &SlowGroup) -> BigUint {
         let n = group.n.to_bytes_be();
-        BigUint::from_bytes_be(&self.hash.digest(&[&n, &group.form(&group.g, self.k_u)]))
+        BigUint::from_bytes_be(&self.hash.digest(&[&n, &group.form(&group.g, self.g_in_k)]))
     }
 
     /// u = H(A | B).
     #[must_use]
     pub fn u(&self, group: &SlowGroup, a_pub: &BigUint, b_pub: &BigUint) -> BigUint {
-        let (a_pub, b_pub) = (group.form(a_pub, self.k_u), group.form(b_pub, self.k_u));
+        let (a_pub, b_pub) = (group.form(a_pub, self.ab_in_u), group.form(b_pub, self.ab_in_u));
         BigUint::from_bytes_be(&self.hash.digest(&[&a_pub, &b_pub]))
     }
 
