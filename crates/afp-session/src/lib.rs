@@ -1,1 +1,73 @@
-//! placeholder
+//! One AFP connection as a pure state machine: DSI framing, login dispatch by UAM name, timers, and the AFP calls that
+//! concern the session itself.
+//!
+//! There is no socket, clock, file or random number in here. Bytes and the time are handed in; what is to be done about
+//! them is handed out. That makes every path of a login testable in memory, with a clock that jumps.
+//!
+//! # Driving a session
+//!
+//! After **each** call of one of the input methods, drain [`Session::poll`] and do what it says:
+//!
+//! | input | when |
+//! |---|---|
+//! | [`receive`](Session::receive) | bytes came from the client |
+//! | [`end_of_input`](Session::end_of_input) | the client closed its side, or the connection broke |
+//! | [`authenticated`](Session::authenticated) | the job of an [`Want::Authenticate`] is done |
+//! | [`served`](Session::served) | the call of a [`Want::Serve`] is answered |
+//! | [`tick`](Session::tick) | the time of the last [`Want::WakeAt`] has come |
+//! | [`shut_down`](Session::shut_down) | the server is going down |
+//!
+//! | output | do |
+//! |---|---|
+//! | [`Want::Send`] | write these bytes, in order |
+//! | [`Want::Authenticate`] | run the job where it may block, then call `authenticated` |
+//! | [`Want::Serve`] | answer the AFP call ([`Service`] answers those of a server without volumes), then call `served` |
+//! | [`Want::Event`] | log or count it |
+//! | [`Want::WakeAt`] | call `tick` at that time; replaces the one before |
+//! | [`Want::Close`] | send what is queued, close your side, wait a moment for the client's; it is the last one |
+//!
+//! While a job or a call is out, the session reads nothing more of what it has buffered ([`Session::wants_input`] is
+//! false then): replies keep the order of the requests.
+//!
+//! # States
+//!
+//! ```text
+//! AwaitOpenSession --GetStatus--> (reply) Closed
+//!        | OpenSession
+//!        v
+//!    AwaitLogin --FPLogin, FPLoginExt--> Authenticating --challenge--> AwaitProof
+//!        ^                                    |  ^                         |
+//!        |                                    |  '------- FPLoginCont -----'
+//!        |                              proof verified        (a new FPLoginExt drops the challenge first)
+//!        |                                    v
+//!        |                                SignedIn --FPLogout--> LoggedOut --CloseSession--> Closed
+//! ```
+//! A refused login is answered, announced by attention 0x8000 and DSICloseSession, and closed: what Netatalk does and
+//! Apple's clients have met. `SignedIn` is entered with an [`Authenticated`](srp_uam::Authenticated) in hand, and only a
+//! verified proof makes one.
+//!
+//! # Times
+//!
+//! `now` is a [`Duration`](core::time::Duration) since any fixed moment, the same for all calls of one session; it must
+//! not go backwards. The times themselves are [`Settings`].
+#![forbid(unsafe_code)]
+
+mod answer;
+mod event;
+mod service;
+mod session;
+mod settings;
+
+pub use crate::answer::{Answer, LoginRefusal, Then};
+pub use crate::event::{Ending, Event, LoginOutcome, LoginReport};
+pub use crate::service::{Reply, Service};
+pub use crate::session::{Session, Want};
+pub use crate::settings::Settings;
+
+/// The AFP versions offered, newest first, as Apple's servers list them. Compared exactly.
+///
+/// FPLoginExt, UTF-8 names and the SRP UAM belong to AFP 3; 3.1 is the oldest that a Time Capsule offers.
+pub const VERSIONS: [&[u8]; 4] = [b"AFP3.4", b"AFP3.3", b"AFP3.2", b"AFP3.1"];
+
+/// The UAMs offered.
+pub const UAMS: [&[u8]; 1] = [srp_uam::NAME];
