@@ -77,10 +77,8 @@ pub enum Ending {
     Frame(FrameError),
     /// A first frame that is neither DSIGetStatus nor DSIOpenSession.
     FirstFrame,
-    /// DSIOpenSession with options that cannot be read, or a second DSIOpenSession.
+    /// DSIOpenSession with options that cannot be read.
     OpenSession,
-    /// A DSICommand or DSIWrite without an AFP command in it.
-    EmptyCommand,
     /// The first frame did not come in time.
     FirstFrameTimeout,
     /// The login was not finished in time.

@@ -72,9 +72,8 @@ impl Service {
         now: SystemTime,
         session_token: impl FnOnce() -> Option<[u8; 16]>,
     ) -> Reply {
-        let call = match Call::decode(call) {
-            Ok(call) => call,
-            Err(_) => return Reply::error(ResultCode::PARAM_ERR),
+        let Ok(call) = Call::decode(call) else {
+            return Reply::error(ResultCode::PARAM_ERR);
         };
         match call {
             Call::GetSrvrParms(_) => server_parms(now),

@@ -273,13 +273,14 @@ impl Session {
                 }
                 self.login(command, frame, now);
             }
-            afp::Command::LOGIN_CONT => match pending {
-                Some((attempt, await_proof)) => self.login_cont(attempt, await_proof, frame, now),
-                None => {
+            afp::Command::LOGIN_CONT => {
+                if let Some((attempt, await_proof)) = pending {
+                    self.login_cont(attempt, await_proof, frame, now);
+                } else {
                     let attempt = Attempt::unnamed(Request::of(frame), now);
                     self.refuse(attempt, LoginRefusal::ProofBeforeChallenge, now);
                 }
-            },
+            }
             _ => {
                 let answer = LoginRefusal::BeforeLogin.answer();
                 self.state = match pending {
@@ -392,9 +393,8 @@ impl Session {
         let since_start = now.saturating_sub(self.started);
         let dead = now.saturating_sub(self.received.unwrap_or(self.started)) >= settings.dead;
         let overdue = match &self.state {
-            State::Closed => return,
             State::AwaitOpenSession if since_start >= settings.first_frame => Some(Ending::FirstFrameTimeout),
-            State::AwaitOpenSession => return,
+            State::AwaitOpenSession | State::Closed => return,
             State::AwaitLogin | State::Authenticating(_) | State::AwaitProof(..) if since_start >= settings.login => {
                 Some(Ending::LoginTimeout)
             }

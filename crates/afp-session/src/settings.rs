@@ -33,10 +33,10 @@ impl Default for Settings {
             replay_cache_size: 128,
             login_frame_limit: 4096,
             first_frame: Duration::from_secs(10),
-            login: Duration::from_secs(60),
+            login: Duration::from_mins(1),
             tickle: Duration::from_secs(30),
-            dead: Duration::from_secs(120),
-            sleep: Duration::from_secs(10 * 3600),
+            dead: Duration::from_mins(2),
+            sleep: Duration::from_hours(10),
             after_logout: Duration::from_secs(10),
         }
     }

@@ -211,8 +211,6 @@ impl Authenticator {
     /// # Errors
     /// [`Rejected::Refused`] when A is out of range or u is 0, [`Rejected::WrongProof`] when M1 is not the one that the password gives, and
     /// [`Rejected::DecoyProof`] for any proof to a made-up challenge, after the same arithmetic.
-    // A method, though it reads nothing of `self` yet: the tally of attempts will be kept here.
-    #[expect(clippy::unused_self, reason = "both rounds belong to the authenticator; attempts will be counted here")]
     pub fn prove(&self, prove: Prove) -> Result<Authenticated, Rejected> {
         let Prove { await_proof: AwaitProof { server, subject }, a_pub, m1 } = prove;
         let result = server.finish(&a_pub, &m1);

@@ -1,0 +1,149 @@
+//! What connections are served with: made from the settings at the start and again at each reload. A connection keeps the
+//! one it began with.
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use afp_proto::EncodeError;
+use afp_proto::server_info::{NetworkAddress, ServerFlags, ServerInfo};
+use afp_session::{Service, Settings, UAMS, VERSIONS};
+use anyhow::Context as _;
+use bytes::Bytes;
+use srp_uam::{Authenticator, DecoySecret, UnknownUsers};
+use tracing::warn;
+use unicode_normalization::UnicodeNormalization as _;
+use verifier_store::Store;
+
+use super::pool::Pool;
+use crate::config::{self, Config};
+use crate::state::StateDir;
+
+/// The group that every account is told it is in; the classic one of a Mac's users.
+const GROUP_NAME: &str = "staff";
+
+/// What connections are served with.
+#[derive(Debug)]
+pub(super) struct Runtime {
+    pub(super) session: Arc<Settings>,
+    pub(super) service: Service,
+    pub(super) pool: Arc<Pool>,
+    pub(super) max_connections: usize,
+    server_info: ServerInfo,
+    advertise: Vec<IpAddr>,
+}
+
+impl Runtime {
+    pub(super) fn new(config: &Config, state: &StateDir, store: Store) -> anyhow::Result<Self> {
+        for warning in store.warnings()? {
+            warn!("verifier store: {warning}");
+        }
+        if store.accounts()?.is_empty() {
+            warn!(
+                "there are no accounts in {}: nobody can log in; `afpd-rs user add NAME` makes one",
+                store.path().display()
+            );
+        }
+        let unknown_users = match config.login.unknown_users {
+            config::UnknownUsers::Reveal => UnknownUsers::Reveal,
+            config::UnknownUsers::Decoy => UnknownUsers::Decoy(DecoySecret::from_bytes(*state.decoy_secret()?)),
+        };
+        let threads = match config.limits.login_threads {
+            0 => available_parallelism().map_or(1, usize::from),
+            set => usize::try_from(set)?,
+        };
+        let name = config.server.name();
+        let runtime = Self {
+            session: Arc::new(Settings {
+                request_quantum: config.limits.request_quantum,
+                first_frame: config.timers.first_frame,
+                login: config.timers.login,
+                tickle: config.timers.tickle,
+                dead: config.timers.dead,
+                ..Settings::default()
+            }),
+            service: Service {
+                login_message: config.server.login_message.clone(),
+                login_message_mac: mac_roman(&config.server.login_message, 255),
+                user_id: config.server.user_id,
+                group_id: config.server.group_id,
+                group_name: GROUP_NAME.to_owned(),
+            },
+            pool: Arc::new(Pool::new(Authenticator::new(Arc::new(store), unknown_users), threads)),
+            max_connections: usize::try_from(config.limits.max_connections)?,
+            server_info: ServerInfo {
+                machine_type: config.server.machine_type.clone().into_bytes(),
+                versions: VERSIONS.iter().map(|version| version.to_vec()).collect(),
+                uams: UAMS.iter().map(|uam| uam.to_vec()).collect(),
+                flags: [
+                    ServerFlags::SERVER_MESSAGES,
+                    ServerFlags::SERVER_SIGNATURE,
+                    ServerFlags::TCP_IP,
+                    ServerFlags::UTF8_SERVER_NAME,
+                    ServerFlags::EXTENDED_SLEEP,
+                ]
+                .into_iter()
+                .fold(ServerFlags::default(), ServerFlags::with),
+                server_name: mac_roman(&name, 31),
+                utf8_server_name: Some(name.nfd().collect::<String>().into_bytes()),
+                signature: Some(state.signature()?),
+                addresses: Vec::new(),
+                directory_names: Vec::new(),
+                icon: None,
+            },
+            advertise: config.server.advertise_addresses.clone(),
+        };
+        // What will be sent to clients can be written down: the later calls cannot fail.
+        runtime.encode(SocketAddr::from(([0; 16], 548))).context("the server information cannot be written down")?;
+        Ok(runtime)
+    }
+
+    /// The FPGetSrvrInfo block for a client that reached us at `local`.
+    pub(super) fn server_info(&self, local: SocketAddr) -> Bytes {
+        self.encode(local).unwrap_or_default().into()
+    }
+
+    fn encode(&self, local: SocketAddr) -> Result<Vec<u8>, EncodeError> {
+        let ips = if self.advertise.is_empty() { vec![local.ip().to_canonical()] } else { self.advertise.clone() };
+        let port = local.port();
+        let addresses = ips
+            .into_iter()
+            .map(|ip| match (ip, port) {
+                (IpAddr::V4(ip), 548) => NetworkAddress::Ipv4(ip),
+                (IpAddr::V4(ip), port) => NetworkAddress::Ipv4Port(SocketAddrV4::new(ip, port)),
+                (IpAddr::V6(ip), 548) => NetworkAddress::Ipv6(ip),
+                (IpAddr::V6(ip), port) => NetworkAddress::Ipv6Port(ip, port),
+            })
+            .collect();
+        ServerInfo { addresses, ..self.server_info.clone() }.encode()
+    }
+}
+
+/// `name` as old clients read it: Mac Roman, `?` for what it lacks, at most `limit` bytes.
+fn mac_roman(name: &str, limit: usize) -> Vec<u8> {
+    let composed: String = name.nfc().collect();
+    composed
+        .chars()
+        .map(|char| {
+            let mut buffer = [0; 4];
+            match encoding_rs::MACINTOSH.encode(char.encode_utf8(&mut buffer)) {
+                (bytes, _, false) if bytes.len() == 1 => bytes.first().copied().unwrap_or(b'?'),
+                _ => b'?',
+            }
+        })
+        .take(limit)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mac_roman;
+
+    #[test]
+    fn old_clients_read_the_name_in_mac_roman() {
+        assert_eq!(mac_roman("nas", 31), b"nas");
+        assert_eq!(mac_roman("Zoe\u{308}s Ger\u{e4}t", 31), b"Zo\x91s Ger\x8at");
+        assert_eq!(mac_roman("\u{65e5}\u{672c}", 31), b"??");
+        assert_eq!(mac_roman(&"x".repeat(40), 31).len(), 31);
+    }
+}
