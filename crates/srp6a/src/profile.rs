@@ -283,7 +283,7 @@ fn pbkdf2_sha256(input: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<[u8; 3
     key
 }
 
-/// The output of a [`Hash`], wiped when dropped.
+/// The output of a hash function, wiped when dropped.
 #[derive(Clone)]
 pub(crate) struct Digest {
     bytes: [u8; 64],
