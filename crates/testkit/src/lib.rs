@@ -1,5 +1,6 @@
 //! For tests only: what the project checks itself against.
 //!
+//! - [`capture`]: the bytes in a network capture, for replay.
 //! - [`client`]: a scripted AFP client that can say anything, right or wrong.
 //! - [`clock`]: time that passes when told to, for what takes the time as an argument.
 //! - [`rng`]: randomness that can be repeated.
@@ -7,6 +8,7 @@
 //! - [`slow_srp`]: a second SRP-6a on another big-integer library, written independently of the engine.
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod client;
 pub mod clock;
 pub mod rng;
