@@ -194,7 +194,7 @@ mod tests {
     }
 
     fn ask(call: &[u8]) -> (i32, Vec<u8>) {
-        let now = UNIX_EPOCH + Duration::from_secs(946_684_800 + 86_400);
+        let now = UNIX_EPOCH + Duration::from_secs(946_684_800) + Duration::from_hours(24);
         let reply = service().answer("alice", call, now, || Some([7; 16]));
         (reply.result.0, reply.payload)
     }
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(ask(&hex!("40 00 0004 00000002 00000001 aabb")), (0, token));
         for other in [1_u8, 2, 5, 6, 7, 8, 9] {
             let call = [&[0x40, 0, 0, other][..], &hex!("00000000 00000000")].concat();
-            let call = if other < 3 { call.get(..8).unwrap().to_vec() } else { call };
+            let call = if other < 3 { call[..8].to_vec() } else { call };
             assert_eq!(ask(&call), (-5024, vec![]), "type {other}");
         }
         let long = [&hex!("40 00 0003 00000051 00000001")[..], &[0; 81]].concat();

@@ -36,7 +36,7 @@ pub enum Want {
     },
     /// Log or count this.
     Event(Event),
-    /// Call [`Session::tick`] at this time. Replaces the time announced before.
+    /// Call [`Session::tick`] at this time, at once if it has passed. Replaces the time announced before.
     WakeAt(Duration),
     /// Send what is queued and close the connection. Nothing comes after it.
     Close,
