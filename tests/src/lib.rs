@@ -174,6 +174,8 @@ pub struct Peer {
     subject: Arc<Subject>,
     /// The request that waits for its reply.
     asked: Option<(u8, u16)>,
+    /// The server has closed the connection.
+    ended: bool,
 }
 
 impl Peer {
@@ -188,7 +190,7 @@ impl Peer {
     pub fn connected_to(subject: Arc<Subject>) -> Peer {
         let client =
             Client::connect(subject.address).unwrap_or_else(|e| panic!("cannot connect to {}: {e}", subject.address));
-        Peer { client, subject, asked: None }
+        Peer { client, subject, asked: None, ended: false }
     }
 
     /// A connection with an open DSI session.
@@ -350,6 +352,7 @@ impl Peer {
     #[track_caller]
     pub fn hears_end(&mut self) {
         assert_eq!(self.hears_something(), Heard::End, "the connection should end here");
+        self.ended = true;
     }
 
     /// Asks for a challenge with a well-formed FPLoginExt.
@@ -401,14 +404,18 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        drop(self.client.request(dsi::CLOSE_SESSION, &[]));
+        if !self.ended {
+            drop(self.client.request(dsi::CLOSE_SESSION, &[]));
+        }
     }
 }
 
-/// a: any number will do, and with this one A has no leading zero byte.
-const PRIVATE_KEY: [u8; 32] = *b"any number will do, but not this";
+/// a, the client's private key in every login but those that are about it: any number will do, and with this one A has no leading
+/// zero byte. The captures in `captures/ours` are keyed with it.
+pub const PRIVATE_KEY: [u8; 32] = *b"any number will do, but not this";
 
-/// The server this run is about.
+/// The server this run is about. A daemon of ours lives as long as somebody holds it: a test that compares what it hears on several
+/// connections, one after the other, keeps one of these.
 #[must_use]
 pub fn subject() -> Arc<Subject> {
     Subject::shared().unwrap_or_else(|error| panic!("{error}"))

@@ -115,18 +115,20 @@ fn names_and_signature() {
 /// Clients recognise a server by it. Both servers.
 #[test]
 fn the_signature_does_not_change() {
+    let _one_server = subject();
     assert_eq!(read(&ask()).signature, read(&ask()).signature);
 }
 
 /// The address the client has used is among those told. Both servers.
 #[test]
 fn the_address_in_use_is_told() {
+    let subject = subject();
     let info = read(&ask());
-    let wanted = match subject().address.ip() {
+    let wanted = match subject.address.ip() {
         std::net::IpAddr::V4(ip) => ip.octets().to_vec(),
         std::net::IpAddr::V6(ip) => ip.octets().to_vec(),
     };
-    let port = subject().address.port().to_be_bytes();
+    let port = subject.address.port().to_be_bytes();
     let with_port = [wanted.clone(), port.to_vec()].concat();
     assert!(info.addresses.iter().any(|(_, data)| *data == wanted || *data == with_port), "{:?}", info.addresses);
 }
