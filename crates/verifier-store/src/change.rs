@@ -67,7 +67,7 @@ impl<'a> Change<'a> {
                     let path = self.store.path().to_path_buf();
                     return Err(StoreError::DuplicateRecord { path, line, first, account: account.to_owned() });
                 }
-                Ok(netatalk::parse_file(image).accounts.into_iter().find(|stored| stored.name == account))
+                Ok(netatalk::parse_file(image).accounts.into_iter().find(|stored| stored.is_called(account)))
             }
             Format::NetatalkDirectory => {
                 let uid = self.uid(account)?;
@@ -187,7 +187,10 @@ impl<'a> Change<'a> {
         let netatalk = self.store.format() != Format::Native;
         let own = account.logins.iter().find(|login| login.name == account.name.as_bytes());
         let reason = match own.map(|login| &login.body) {
-            None => Some(LeftOutReason::NoOwnVerifier),
+            None => Some(match account.logins.first().map(|login| &login.body) {
+                Some(Body::Unusable(reason)) => LeftOutReason::Unusable(reason.clone()),
+                _ => LeftOutReason::NoOwnVerifier,
+            }),
             Some(Body::Placeholder) => Some(LeftOutReason::Placeholder),
             Some(Body::Unusable(reason)) => Some(LeftOutReason::Unusable(reason.clone())),
             Some(Body::Active(_)) if netatalk && !account.enabled => Some(LeftOutReason::Disabled),

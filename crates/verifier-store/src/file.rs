@@ -125,7 +125,7 @@ pub(crate) enum Step {
 #[cfg(not(test))]
 fn reached(_: Step) {}
 #[cfg(test)]
-use crate::kill_tests::reached;
+use crate::process_tests::reached;
 
 /// An open directory that only its owner (root or we) can change.
 pub(crate) struct Folder {

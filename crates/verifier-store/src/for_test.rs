@@ -8,8 +8,7 @@ use crate::{Format, hex, native, netatalk};
 ///
 /// # Panics
 /// When something that must hold does not.
-#[must_use]
-#[expect(clippy::panic, reason = "this is the check itself, for fuzzing and tests")]
+#[expect(clippy::must_use_candidate, clippy::panic, reason = "this is the check itself, for fuzzing and tests")]
 pub fn check_file(format: Format, image: &[u8]) -> usize {
     match format {
         Format::Native => {
@@ -72,6 +71,6 @@ fn check_replacement(image: &[u8], name: &str) {
         assert_eq!(before, after, "other lines changed");
     }
     let shown = netatalk::parse_file(&new);
-    let known = shown.accounts.iter().find(|account| account.name == name);
+    let known = shown.accounts.iter().find(|account| account.is_called(name));
     assert!(known.is_some_and(|account| !account.enabled), "the placeholder is not found again");
 }

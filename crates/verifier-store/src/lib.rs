@@ -133,10 +133,10 @@ mod file;
 #[doc(hidden)]
 pub mod for_test;
 mod hex;
-#[cfg(test)]
-mod kill_tests;
 mod native;
 mod netatalk;
+#[cfg(test)]
+mod process_tests;
 mod record;
 mod store;
 mod users;

@@ -197,6 +197,12 @@ pub(crate) enum Body {
 }
 
 impl StoredAccount {
+    /// Whether this is the record of `name`. Compared with the bytes in the file: the name of a record that is not UTF-8
+    /// has replacement characters, and somebody else may be called by these.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name == name && self.logins.iter().all(|login| std::str::from_utf8(&login.name).is_ok())
+    }
+
     /// What looking up one of its login names gives.
     pub(crate) fn lookup(&self, login: &StoredLogin) -> Lookup {
         let account = self.name.clone();
