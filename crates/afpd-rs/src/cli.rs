@@ -23,6 +23,7 @@ Examples:
   afpd-rs user add anna               make an account; asks for the password
   afpd-rs serve                       serve AFP on port 548 as /etc/afpd-rs/afpd-rs.toml says
   afpd-rs login nas.local anna        sign in to any AFP server that knows SRP, step by step
+  afpd-rs decode login.pcap           explain a captured login
 
 afpd-rs(8) and afpd-rs.toml(5) tell more.";
 
@@ -74,6 +75,11 @@ pub enum Command {
     ///
     /// The server must prove that it knows the password too: a wrong server proof is an error.
     Login(Login),
+    /// Explain the DSI, AFP and SRP messages in a packet capture, field by field.
+    ///
+    /// A capture and a password alone say nothing about the proofs in it: that is what SRP is for. With the secret number of
+    /// one side (a test program's, a debugger's) as well, every step is computed again and the first that departs is named.
+    Decode(Decode),
     /// Read the settings, look at state directory and accounts, and say what is in effect and what is wrong.
     CheckConfig,
 }
@@ -224,6 +230,31 @@ pub struct Login {
     /// How long to wait for each answer, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub timeout: Duration,
+}
+
+/// `decode`
+#[derive(Debug, Args)]
+pub struct Decode {
+    /// The capture, pcap or pcapng; "-" reads standard input
+    pub file: PathBuf,
+    /// Print JSON: one object per connection, with every number in full
+    #[arg(long)]
+    pub json: bool,
+    /// Only the connections with this TCP port [default: all whose first bytes are DSI]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Check proofs with the password in the first line of standard input; one of the two secrets is needed with it
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Compute with this login name instead of the captured one
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    pub user: Option<String>,
+    /// File with the client's secret number a, in hex
+    #[arg(long, value_name = "FILE", requires = "password_stdin", conflicts_with = "server_secret_file")]
+    pub client_secret_file: Option<PathBuf>,
+    /// File with the server's secret number b, in hex
+    #[arg(long, value_name = "FILE", requires = "password_stdin")]
+    pub server_secret_file: Option<PathBuf>,
 }
 
 /// A server by name or address, and a port.

@@ -500,15 +500,28 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    /// A server that sends the given bytes after each 16 or more it receives, one entry per connection, and then closes.
+    /// The next request; none when the client has left.
+    fn receive(stream: &mut TcpStream, framer: &mut Framer) -> Option<Frame> {
+        let mut buffer = [0; 1024];
+        loop {
+            if let Some(frame) = framer.next_frame().unwrap() {
+                return Some(frame);
+            }
+            match stream.read(&mut buffer) {
+                Ok(read) if read > 0 => framer.push(&buffer[..read]),
+                _ => return None,
+            }
+        }
+    }
+
+    /// A server that answers the first request of each connection with the given bytes, and then closes it.
     fn scripted(connections: Vec<Vec<u8>>) -> Target {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
             for answer in connections {
                 let (mut stream, _) = listener.accept().unwrap();
-                let mut buffer = [0; 1024];
-                stream.read(&mut buffer).unwrap();
+                receive(&mut stream, &mut Framer::new(4096)).unwrap();
                 stream.write_all(&answer).unwrap();
             }
         });
@@ -601,17 +614,17 @@ mod tests {
         let target = Target { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
         let challenge = challenge.encode();
         let server = thread::spawn(move || {
-            let mut buffer = [0; 1024];
             let (mut stream, _) = listener.accept().unwrap();
-            stream.read(&mut buffer).unwrap();
+            receive(&mut stream, &mut Framer::new(4096)).unwrap();
             stream.write_all(&status_with(b"SRP", b"AFP3.4")).unwrap();
             let (mut stream, _) = listener.accept().unwrap();
+            let mut framer = Framer::new(4096);
             for (id, command, code, payload) in [
                 (0, Command::OPEN_SESSION, ResultCode::NO_ERR, Vec::new()),
                 (1, Command::COMMAND, ResultCode::AUTH_CONTINUE, challenge),
                 (2, Command::COMMAND, ResultCode::NO_ERR, [&[0, 4, 0, 20][..], &[7; 20]].concat()),
             ] {
-                if stream.read(&mut buffer).unwrap() == 0 {
+                if receive(&mut stream, &mut framer).is_none() {
                     return;
                 }
                 stream.write_all(&Frame::reply(command, id, code, payload).encode()).unwrap();

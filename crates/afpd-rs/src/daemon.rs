@@ -1,6 +1,7 @@
 //! `afpd-rs serve` and `afpd-rs quickstart`: what surrounds the server in [`crate::serve`], from settings to signals.
 
 use std::env;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -239,13 +240,15 @@ fn reachable(ip: IpAddr) -> IpAddr {
 
 /// A user name as a URL has it.
 fn escaped(name: &str) -> String {
-    name.bytes().fold(String::new(), |mut url, byte| {
+    let mut url = String::new();
+    for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => url.push(byte.into()),
-            _ => url.push_str(&format!("%{byte:02X}")),
+            // Writing to a string cannot fail.
+            _ => write!(url, "%{byte:02X}").unwrap_or_default(),
         }
-        url
-    })
+    }
+    url
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! - [`config`]: the settings file; [`state`]: what is kept between two starts; [`place`]: both, as a command finds them
 //! - [`serve`]: the daemon; [`daemon`]: the commands around it, serve and quickstart
 //! - [`user`], [`status`], [`check_config`]: the commands of these names; [`client`]: the AFP client behind two of them
+//! - [`decode`]: captures explained
 //! - [`password`]: where passwords come from; [`logging`]: the log
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod daemon;
+pub mod decode;
 pub mod exit;
 pub mod logging;
 pub mod password;
@@ -64,6 +66,7 @@ fn command(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         Command::User(user) => user::run(user, &Place::of(&cli.global)?, out),
         Command::Status(asked) => status::status(&asked, out),
         Command::Login(asked) => status::login(&asked, out),
+        Command::Decode(asked) => decode::run(&asked, out),
         Command::CheckConfig => check_config::run(&Place::of(&cli.global)?, out),
     }
 }

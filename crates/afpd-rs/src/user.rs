@@ -20,7 +20,7 @@ use crate::place::{self, Place, failure};
 pub fn run(command: User, place: &Place, out: &mut dyn Write) -> Result<Exit, Failure> {
     match command {
         User::Add { name, full_name, group, password } => {
-            add(place, out, &name, full_name.as_deref(), group, password)?
+            add(place, out, &name, full_name.as_deref(), group, password)?;
         }
         User::Passwd { name, password } => {
             let store = place.store()?;
