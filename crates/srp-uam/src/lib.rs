@@ -47,7 +47,7 @@ use afp_proto::afp::{FpLogin, FpLoginExt};
 use afp_proto::{WidePascal, srp};
 use rand_core::TryCryptoRng;
 use srp6a::{Profile, Server, SessionKey};
-use verifier_store::{LoginRecord, Lookup, Store};
+use verifier_store::{LoginRecord, Lookup, Store, StoreError};
 
 pub use srp6a::ProofForm;
 
@@ -72,7 +72,7 @@ pub enum UnknownUsers {
 /// of some modular exponentiations and of reading the store: call them from a thread that may.
 #[derive(Debug)]
 pub struct Authenticator {
-    store: Arc<Store>,
+    store: Result<Arc<Store>, Arc<StoreError>>,
     unknown_users: UnknownUsers,
 }
 
@@ -100,6 +100,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Begin {
     login_name: Vec<u8>,
+    /// Why this name is not let in, whatever the store says of it.
+    barred: Option<NoRecord>,
 }
 
 /// The reply to round 1 and the state that waits for round 2.
@@ -147,13 +149,24 @@ impl Authenticator {
     /// An authenticator over `store`.
     #[must_use]
     pub fn new(store: Arc<Store>, unknown_users: UnknownUsers) -> Self {
-        Self { store, unknown_users }
+        Self { store: Ok(store), unknown_users }
     }
 
-    /// The store that it reads.
+    /// An authenticator whose store cannot be opened so far. It lets nobody in, by the same rules.
     #[must_use]
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
+    pub fn without_store(why: StoreError, unknown_users: UnknownUsers) -> Self {
+        Self { store: Err(Arc::new(why)), unknown_users }
+    }
+
+    /// The store that it reads, if it has one.
+    #[must_use]
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref().ok()
+    }
+
+    /// Gives it a store, in the old one's place if it had one.
+    pub fn set_store(&mut self, store: Arc<Store>) {
+        self.store = Ok(store);
     }
 
     /// Does `job` with randomness from the operating system.
@@ -177,13 +190,15 @@ impl Authenticator {
     /// [`Rejected::NoRecord`] when the name leads to no usable record and unknown users are revealed;
     /// [`Rejected::Randomness`] when `rng` fails.
     pub fn begin<R: TryCryptoRng + ?Sized>(&self, begin: Begin, rng: &mut R) -> Result<Challenge, Rejected> {
-        let Begin { login_name } = begin;
+        let Begin { login_name, barred } = begin;
         // Under "decoy" the made-up record is computed for everybody, so that a known name does not answer sooner or later.
         let decoy = match &self.unknown_users {
             UnknownUsers::Reveal => None,
             UnknownUsers::Decoy(secret) => Some(secret.record(&login_name)?),
         };
-        let (record, subject) = match (self.find(&login_name), decoy) {
+        // The store is asked for a barred name too: it would show in the time if it were not.
+        let found = self.find(&login_name).and_then(|record| barred.map_or(Ok(record), Err));
+        let (record, subject) = match (found, decoy) {
             (Ok(record), _) => {
                 let subject = Subject::Account { account: record.account.clone(), login_name: login_name.clone() };
                 (record, subject)
@@ -231,7 +246,8 @@ impl Authenticator {
     }
 
     fn find(&self, login_name: &[u8]) -> Result<LoginRecord, NoRecord> {
-        match self.store.lookup(login_name) {
+        let store = self.store.as_ref().map_err(|error| NoRecord::Store(Arc::clone(error)))?;
+        match store.lookup(login_name) {
             Ok(Lookup::Found(record)) => Ok(record),
             Ok(Lookup::Unknown) => Err(NoRecord::Unknown),
             Ok(Lookup::Disabled { account }) => Err(NoRecord::Disabled { account }),
@@ -248,7 +264,7 @@ impl Begin {
     /// [`Rejected::InitMalformed`] for anything else.
     pub fn from_login_ext(call: &FpLoginExt<'_>) -> Result<Self, Rejected> {
         call.srp_init().map_err(Rejected::InitMalformed)?;
-        Ok(Self { login_name: call.user_name.to_vec() })
+        Ok(Self::new(call.user_name.to_vec()))
     }
 
     /// Round 1 from an FPLogin whose UAM is "SRP": the UserAuthInfo is the user name behind its length, then the same.
@@ -257,7 +273,20 @@ impl Begin {
     /// [`Rejected::InitMalformed`] for anything else.
     pub fn from_login(call: &FpLogin<'_>) -> Result<Self, Rejected> {
         let init = srp::LoginInit::decode(call.user_auth_info).map_err(Rejected::InitMalformed)?;
-        Ok(Self { login_name: init.user_name.to_vec() })
+        Ok(Self::new(init.user_name.to_vec()))
+    }
+
+    /// Round 1 for a caller that gets the call in parts and has checked them itself (Netatalk hands its modules the name and what is
+    /// left of UserAuthInfo).
+    #[must_use]
+    pub fn new(login_name: Vec<u8>) -> Self {
+        Self { login_name, barred: None }
+    }
+
+    /// The same login name, not let in for a reason of the caller's. The client is told what one without a record is told.
+    #[must_use]
+    pub fn barred(self, reason: String) -> Self {
+        Self { barred: Some(NoRecord::Barred { reason }), ..self }
     }
 
     /// The login name, 1 to 255 bytes as the client sent them.

@@ -58,6 +58,12 @@ pub enum NoRecord {
         /// What is wrong with it.
         reason: UnusableReason,
     },
+    /// The program around this one does not let the account in.
+    #[error("{reason}")]
+    Barred {
+        /// Why not, in its words.
+        reason: String,
+    },
     /// The store cannot be read.
     #[error("the verifier store cannot be read: {0}")]
     Store(Arc<StoreError>),
@@ -70,7 +76,11 @@ impl Rejected {
         match self {
             Self::InitMalformed(_) => (ResultCode::PARAM_ERR, &[]),
             Self::NoRecord(
-                NoRecord::Unknown | NoRecord::Disabled { .. } | NoRecord::Unusable { .. } | NoRecord::Store(_),
+                NoRecord::Unknown
+                | NoRecord::Disabled { .. }
+                | NoRecord::Unusable { .. }
+                | NoRecord::Barred { .. }
+                | NoRecord::Store(_),
             ) => (ResultCode::USER_NOT_AUTH, &afp_proto::srp::INIT),
             Self::ProofMalformed(_) | Self::Refused(_) => (ResultCode::USER_NOT_AUTH, &[]),
             Self::WrongProof { .. } | Self::DecoyProof(_) => (ResultCode::SRP_PROOF_FAILED, &[]),
