@@ -1,7 +1,7 @@
 //! `afpd-rs decode`: a packet capture explained, and its SRP proofs checked where the secrets are known.
 //!
-//! [`capture`] takes packets out of the file, [`tcp`] puts each connection's bytes in order, [`explain`] reads them with
-//! `afp-proto`, [`proofs`] computes logins again.
+//! `capture` takes packets out of the file, `tcp` puts each connection's bytes in order, `explain` reads them with
+//! `afp-proto`, `proofs` computes logins again.
 
 mod capture;
 mod explain;
