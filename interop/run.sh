@@ -42,7 +42,7 @@ trap cleanup EXIT
 
 # Runs a step, keeps its output, and notes how it went.
 step() {
-  local name=$1 log=$LOG/${1//[^a-z0-9]/-}.log outcome=passed began=$SECONDS
+  local name=$1 log=$LOG/$(tr -cs 'a-z0-9\n' - <<<"${1,,}").log outcome=passed began=$SECONDS
   shift
   # Not `if "$@"`: in a condition bash would go on after a command of the step that fails.
   set +e
@@ -135,9 +135,19 @@ netatalk_on_a_file_of_ours() {
   cp -p "$SCRATCH/kept.srp" "$file"
 }
 
-# Of Netatalk's afp_logintest, the cases that need no login but their own: see docs/netatalk-differences.md, "Netatalk's own tests".
+# Netatalk's afp_logintest knows guests, plain passwords and DHX alone. Its cases about DSI need no login: 1 GetStatus, 2 a session
+# (-m: and GetStatus in it, as with a Mac), 6 an offset field in OpenSession, 7 a round trip. One at a time, because in one run a case
+# that is refused a login leaves the next one a used-up connection.
 logintest() {
-  chroot "$PEER_ROOT" afp_logintest -h 127.0.0.1 -p "${OURS##*:}" -u atalk1 -w "$PEER_PASSWORD" -7 -C -v "$@"
+  local test
+  for test in test1 test2 test6 test7; do
+    chroot "$PEER_ROOT" afp_logintest -7 -C -v -m -h 127.0.0.1 -p "${OURS##*:}" -u atalk1 -w "$PEER_PASSWORD" -f "$test" | tee "$SCRATCH/logintest"
+    grep -q '^ *Passed: *1$' "$SCRATCH/logintest"
+  done
+  # What they would log in with is not offered, and that is what they are told.
+  for test in test3 test5 test8 test10; do
+    refused chroot "$PEER_ROOT" afp_logintest -7 -C -v -m -h 127.0.0.1 -p "${OURS##*:}" -u atalk1 -w "$PEER_PASSWORD" -f "$test"
+  done
 }
 
 nmap_serverinfo() {

@@ -402,6 +402,29 @@ fn e39_cut_at_every_length() {
     }
 }
 
+/// What the call is for is said first: a version or UAM that is not offered gets its own answer, whatever the rest looks like. A guest's
+/// call, for one, has no name in it. Both servers.
+#[test]
+fn e39_an_unknown_version_or_uam_in_a_call_that_is_wrong_elsewhere() {
+    let wrong: [fn(&mut LoginExt); 5] = [
+        |call| call.name = vec![],
+        |call| call.name_type = 1,
+        |call| call.name_length = Some(200),
+        |call| call.path = vec![0, 0, 0],
+        |call| (call.path, call.user_auth_info, call.pad) = (vec![], vec![], Pad::Never),
+    ];
+    for spoil in wrong {
+        login_ext(&even(), |call| (call.uam = b"SRPX".to_vec(), spoil(call)).1, refused(code::BAD_UAM));
+        login_ext(&even(), |call| (call.version = b"AFP3.9".to_vec(), spoil(call)).1, refused(code::BAD_VERSION));
+    }
+    // Both unknown: the version comes first.
+    login_ext(
+        &even(),
+        |call| (call.version, call.uam) = (b"AFP3.9".to_vec(), b"SRPX".to_vec()),
+        refused(code::BAD_VERSION),
+    );
+}
+
 /// E40. No flag is defined, and none is looked at. Both servers.
 #[test]
 fn e40_all_flags() {
