@@ -41,10 +41,14 @@ impl<'a> Change<'a> {
             let missing = || StoreError::Missing { path: store.path().to_path_buf() };
             netatalk = Some(folder.lock_file(&store.file, Owner::Us, store.lock_wait)?.ok_or_else(missing)?);
         }
+        // An account's own name is its own, whoever else claims it; of other names the first claim counts.
+        let own = |account: &StoredAccount, login: &StoredLogin| login.name == account.name.as_bytes();
         let mut holders = HashMap::new();
-        for (_, account) in cache.accounts() {
-            for login in &account.logins {
-                holders.entry(login.name.clone()).or_insert_with(|| account.name.clone());
+        for own_names in [true, false] {
+            for (_, account) in cache.accounts() {
+                for login in account.logins.iter().filter(|login| own(account, login) == own_names) {
+                    holders.entry(login.name.clone()).or_insert_with(|| account.name.clone());
+                }
             }
         }
         Ok(Change { store, folder, cache, netatalk, holders, _lock: lock })

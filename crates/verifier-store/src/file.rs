@@ -449,3 +449,28 @@ fn take_lock(wait: Duration, path: &Path, attempt: impl Fn() -> rustix::io::Resu
         thread::sleep(RETRY_EVERY);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_settled_once_the_next_change_must_differ() {
+        let at = |seconds: u64| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap();
+        let stamp =
+            |seconds: i64| Stamp { device: 1, inode: 2, size: 3, modified: (0, 0), changed: (seconds, 999_999_999) };
+        for (changed, now, settled) in [
+            (1000, 1000, false),
+            (1000, 1001, false),
+            (1000, 1002, false),
+            (1000, 1003, true),
+            (1000, 9999, true),
+            // The clock was set back, or is nonsense: nothing is certain.
+            (1000, 999, false),
+            (i64::MAX, 1000, false),
+            (0, 0, false),
+        ] {
+            assert_eq!(stamp(changed).is_settled(at(now)), settled, "changed at {changed}, read at {now}");
+        }
+    }
+}

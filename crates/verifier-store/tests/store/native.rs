@@ -314,9 +314,21 @@ fn a_login_name_in_two_files_is_used_by_neither() {
     assert_eq!((warnings.len(), warnings[0].line), (1, Some(13)));
     assert!(opens(&store, "carol", b"carol's", "carol") && opens(&store, "dora", b"dora's", "dora"));
     assert!(matches!(&store.accounts().unwrap()[0].status, Status::Unusable(UnusableReason::Duplicate { .. })));
-    // A new password for carol drops nothing; taking the false name out repairs it.
-    write(&place.file("carol.toml"), &text);
-    assert!(opens(&store, "bob", b"bob's", "bob"));
+    // A new password leaves everybody his own name: the false one goes with the next password of the account that has it.
+    store.set_password("bob", b"bob's new", &mut SysRng).unwrap();
+    assert!(matches!(store.lookup(b"bob").unwrap(), Lookup::Unusable { .. }));
+    store.set_password("carol", b"carol's new", &mut SysRng).unwrap();
+    assert!(opens(&store, "bob", b"bob's new", "bob") && opens(&store, "carol", b"carol's new", "carol"));
+    assert_eq!(store.warnings().unwrap(), []);
+
+    // The same with the false claim in the file that is read first; or the line is taken out by hand.
+    add(&store, "aaron", b"aaron's");
+    let good = fs::read(place.file("aaron.toml")).unwrap();
+    write(&place.file("aaron.toml"), [&good[..], b"\n[[login]]", stolen.as_bytes()].concat());
+    store.set_password("bob", b"bob's", &mut SysRng).unwrap();
+    assert!(matches!(store.lookup(b"bob").unwrap(), Lookup::Unusable { .. }));
+    write(&place.file("aaron.toml"), &good);
+    assert!(opens(&store, "bob", b"bob's", "bob") && opens(&store, "aaron", b"aaron's", "aaron"));
     assert_eq!(store.warnings().unwrap(), []);
 }
 

@@ -21,13 +21,14 @@ fn insecure(result: Result<impl Sized, StoreError>, path: &Path) -> (Rule, Strin
 fn a_netatalk_file_that_others_can_get_at() {
     let place = Place::new();
     let store = place.netatalk(CAROL);
-    for mode in 0..0o1000 {
+    // Its owner may read it, and all else is open.
+    for mode in (0..0o1000).filter(|mode| mode & 0o400 != 0) {
         chmod(&place.path, mode);
         if mode & 0o077 != 0 {
             let (rule, fix) = insecure(store.lookup(b"carol"), &place.path);
             assert_eq!(rule, Rule::Mode { mode });
             assert_eq!(fix, format!("chmod 600 {}", place.path.display()));
-        } else if mode & 0o400 != 0 {
+        } else {
             assert!(opens(&store, "carol", PASSWORD, "carol"), "{mode:o}");
         }
     }
