@@ -25,7 +25,7 @@ pub fn run(place: &Place, out: &mut dyn Write) -> Result<Exit, Failure> {
     out.flush()?;
 
     match StateDir::open(&place.state) {
-        Ok(_) => {}
+        Ok(state) => state.check().or_exit(Exit::Setup)?,
         Err(StateError::Missing { .. }) => writeln!(out, "# the state directory is not there yet; `serve` makes it")?,
         Err(wrong) => return Err(wrong).or_exit(Exit::Setup),
     }

@@ -37,8 +37,10 @@ const CHECK_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 /// The server cannot be started.
 pub fn serve(asked: &Serve, global: &Global, out: &mut dyn Write) -> Result<Exit, Failure> {
     let place = serving_place(asked, global)?;
-    let store = place.store_or_new()?;
     let state = StateDir::create(&place.state).or_exit(Exit::Setup)?;
+    state.check().or_exit(Exit::Setup)?;
+    // A store elsewhere is not made here: its path may be mistyped.
+    let store = if place.store_is_in_state() { place.store_or_new() } else { place.store() }?;
     let log = logging::start(&place.config.log).or_exit(Exit::Failed)?;
     for doubt in place.config.doubts() {
         warn!("settings: {doubt}");

@@ -98,6 +98,20 @@ impl StateDir {
         &self.path
     }
 
+    /// Whether what is in it can be used. Makes nothing.
+    ///
+    /// # Errors
+    /// As [`StateDir::signature`] and [`StateDir::decoy_secret`].
+    pub fn check(&self) -> Result<(), StateError> {
+        if self.path.join("signature").exists() {
+            self.signature()?;
+        }
+        if self.path.join("decoy-secret").exists() {
+            self.decoy_secret()?;
+        }
+        Ok(())
+    }
+
     /// The server signature, 16 bytes; made now if there is none yet.
     ///
     /// # Errors
@@ -239,7 +253,7 @@ mod tests {
         let (_parent, state) = fresh();
         for damaged in ["", "0102", "not hex not hex not hex not hex!", "000102030405060708090a0b0c0d0e0f10"] {
             fs::write(state.path().join("signature"), damaged).unwrap();
-            let error = state.signature().unwrap_err().to_string();
+            let error = state.check().unwrap_err().to_string();
             assert!(error.contains("signature") && error.contains("32 hex digits"), "{error}");
         }
         fs::write(state.path().join("signature"), "000102030405060708090A0B0C0D0E0F\n").unwrap();

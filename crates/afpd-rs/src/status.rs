@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::time::Instant;
 
 use afp_proto::server_info::{NetworkAddress, ServerInfo};
 use serde::Serialize;
@@ -50,6 +51,7 @@ pub fn status(asked: &cli::Status, out: &mut dyn Write) -> Result<Exit, Failure>
 pub fn login(asked: &cli::Login, out: &mut dyn Write) -> Result<Exit, Failure> {
     let password = password::known(&asked.user, asked.password.password_stdin).or_exit(Exit::Failed)?;
     let mut written = Ok(());
+    let begun = Instant::now();
     let ended = client::login(&asked.server, asked.timeout, &asked.user, password.as_bytes(), &mut |step| {
         if written.is_ok() {
             written = writeln!(out, "{}", line(&step)).and_then(|()| out.flush());
@@ -57,7 +59,8 @@ pub fn login(asked: &cli::Login, out: &mut dyn Write) -> Result<Exit, Failure> {
     });
     written?;
     ended?;
-    writeln!(out, "{:?} signed in to {} and out again", asked.user, asked.server)?;
+    let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
+    writeln!(out, "{:?} signed in to {} and out again, in {milliseconds:.2} ms", asked.user, asked.server)?;
     Ok(Exit::Done)
 }
 

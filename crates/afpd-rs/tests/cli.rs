@@ -295,8 +295,8 @@ fn a_store_others_could_change_ends_with_3() {
     fs::set_permissions(here.path("state"), Permissions::from_mode(0o700)).unwrap();
     here.write("state/decoy-secret", "short");
     here.write("settings.toml", "[login]\nunknown_users = \"decoy\"\n");
-    let ended = here.run(&["serve", "--listen", "127.0.0.1:0"]);
-    assert!(ended.code != 0 && ended.err.contains("decoy-secret"), "{ended:?}");
+    here.run(&["serve", "--listen", "127.0.0.1:0"]).must(3, "decoy-secret\" should hold 32 bytes");
+    here.run(&["check-config"]).must(3, "decoy-secret");
 }
 
 #[test]
@@ -369,6 +369,15 @@ fn a_server_from_its_start_to_its_end() {
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("login") && log.contains("anna") && !log.contains("sesame"), "{log}");
     here.run(&["status", &one]).must(5, "does not take connections");
+}
+
+#[test]
+fn a_store_elsewhere_is_not_made_by_serving() {
+    let here = Here::new();
+    let mistyped = here.path("verifires");
+    here.write("settings.toml", &format!("[store]\nformat = \"netatalk-file\"\npath = {mistyped:?}\n"));
+    here.run(&["serve", "--listen", "127.0.0.1:0"]).must(3, "no verifier store");
+    assert!(!mistyped.exists());
 }
 
 /// The name the server shows. A reload is done when it has changed; it is asked until then.
@@ -577,6 +586,7 @@ fn proofs_are_checked_with_known_secrets() {
     let wrong = here.write("wrong.hex", "not hex");
     decode(&["--client-secret-file", wrong.to_str().unwrap()], password).must(1, "wrong.hex: should hold");
     decode(&[], password).must(2, "say nothing about the proofs");
+    here.run(&["decode", "-", "--password-stdin", "--client-secret-file", secret]).must(2, "name the file");
     here.run(&["decode", capture, "--client-secret-file", secret]).must(2, "--password-stdin");
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use self::capture::CaptureError;
 use self::explain::{Explained, Login, looks_like_dsi};
 use self::proofs::{Finding, Known, Secret};
 use crate::cli::Decode;
@@ -35,18 +36,8 @@ const SHOWN_DIGITS: usize = 32;
 pub fn run(asked: &Decode, out: &mut dyn Write) -> Result<Exit, Failure> {
     let known = known(asked)?;
     let file = read(&asked.file)?;
-    let named = |error: capture::CaptureError| Failure::new(Exit::Failed, format!("{}: {error}", asked.file.display()));
-    let (packets, cut) = capture::packets(&file).map_err(named)?;
-    let start = packets.iter().map(|packet| packet.time).min().unwrap_or(Duration::ZERO);
-    let of_port = |connection: &tcp::Connection| match asked.port {
-        Some(port) => connection.client.port() == port || connection.server.port() == port,
-        None => looks_like_dsi(connection),
-    };
-    let connections: Vec<_> = tcp::connections(&packets)
-        .into_iter()
-        .filter(of_port)
-        .map(|connection| Shown::of(&connection, start, known.as_ref()))
-        .collect();
+    let named = |error: CaptureError| Failure::new(Exit::Failed, format!("{}: {error}", asked.file.display()));
+    let (connections, cut) = explained(&file, asked.port, known.as_ref()).map_err(named)?;
     if asked.json {
         serde_json::to_writer_pretty(&mut *out, &connections).map_err(io::Error::from)?;
         writeln!(out)?;
@@ -67,6 +58,28 @@ pub fn run(asked: &Decode, out: &mut dyn Write) -> Result<Exit, Failure> {
     known.map_or(Ok(Exit::Done), |_| verdict(&connections))
 }
 
+/// Explains a capture for people. What [`run`] does without options; here for tests and fuzzing.
+///
+/// # Errors
+/// It is no capture, or the output cannot be written.
+pub fn explain_to(capture: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    let (connections, _) = explained(capture, None, None).map_err(io::Error::other)?;
+    (1..).zip(&connections).try_for_each(|(number, connection)| connection.print(number, out))
+}
+
+/// The connections of a capture, and whether it ends inside a packet.
+fn explained(file: &[u8], port: Option<u16>, known: Option<&Known>) -> Result<(Vec<Shown>, bool), CaptureError> {
+    let (packets, cut) = capture::packets(file)?;
+    let start = packets.iter().map(|packet| packet.time).min().unwrap_or(Duration::ZERO);
+    let wanted = |connection: &tcp::Connection| match port {
+        Some(port) => connection.client.port() == port || connection.server.port() == port,
+        None => looks_like_dsi(connection),
+    };
+    let connections = tcp::connections(&packets);
+    let wanted = connections.iter().filter(|connection| wanted(connection));
+    Ok((wanted.map(|connection| Shown::of(connection, start, known)).collect(), cut))
+}
+
 /// With secrets: at least one login must be theirs, and none of those may depart.
 fn verdict(connections: &[Shown]) -> Result<Exit, Failure> {
     let mut logins = connections.iter().flat_map(|connection| &connection.srp_logins).peekable();
@@ -84,6 +97,12 @@ fn verdict(connections: &[Shown]) -> Result<Exit, Failure> {
 }
 
 fn known(asked: &Decode) -> Result<Option<Known>, Failure> {
+    if asked.password_stdin && asked.file == Path::new("-") {
+        return Err(Failure::new(
+            Exit::Usage,
+            "standard input cannot give both the password and the capture; name the file",
+        ));
+    }
     let secret = match (&asked.client_secret_file, &asked.server_secret_file) {
         (Some(a), _) => Secret::Client(read_secret(a)?),
         (None, Some(b)) => Secret::Server(read_secret(b)?),
@@ -229,5 +248,39 @@ fn shortened(value: &str) -> String {
             format!("{before}: {head}…{tail}")
         }
         _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGIN: &[u8] = include_bytes!("../../../../captures/02_srp_login_ok_netatalk-client.pcap");
+
+    /// Any byte may be anything: it is explained or refused, never fallen over.
+    #[test]
+    fn damaged_captures_do_no_harm() {
+        let mut whole = Vec::new();
+        explain_to(LOGIN, &mut whole).unwrap();
+        assert!(String::from_utf8(whole).unwrap().contains("SRP login of \"atalk1\": signed in"));
+        for at in 0..LOGIN.len() {
+            for value in [0x00, 0xff] {
+                let mut damaged = LOGIN.to_vec();
+                damaged[at] = value;
+                // The file's own header may become unreadable; nothing else may.
+                if explain_to(&damaged, &mut io::sink()).is_err() {
+                    assert!(at < 24, "{at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_numbers_are_shortened_for_people() {
+        let digits = "0123456789abcdef".repeat(2);
+        let shown = shortened(&format!("192 bytes: {}", digits.repeat(12)));
+        assert_eq!(shown, format!("192 bytes: {digits}…{digits}"));
+        assert_eq!(shortened("16 bytes: 00ff"), "16 bytes: 00ff");
+        assert_eq!(shortened("\"anna\""), "\"anna\"");
     }
 }

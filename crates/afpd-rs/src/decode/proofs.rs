@@ -187,7 +187,7 @@ impl Again<'_> {
         let of_x = std::iter::once(*usual).chain(Self::variants_of_s().filter(|profile| profile != usual));
         for of_x in of_x {
             let s = self.shared_secret(&of_x);
-            for session_key in [SessionKeyRule::Mgf1 { len: 40 }, SessionKeyRule::Hash] {
+            for session_key in [Profile::AFP.session_key, SessionKeyRule::Hash] {
                 for s_in_k in [Form::Strip, Form::Pad] {
                     let of_key = Profile { session_key, s_in_k, ..of_x };
                     let key = formulas::session_key(&of_key, &s);
@@ -278,10 +278,7 @@ fn ways(of_key: Profile) -> impl Iterator<Item = Way> {
 impl Way {
     /// How the key departs from the specification, up to and including K.
     fn in_key(&self) -> String {
-        let rule = match self.profile.session_key {
-            SessionKeyRule::Hash => Some("K = SHA1(S)"),
-            SessionKeyRule::Mgf1 { .. } => None,
-        };
+        let rule = (self.profile.session_key == SessionKeyRule::Hash).then_some("K = SHA1(S)");
         let form = (self.profile.s_in_k == Form::Pad).then_some("PAD(S) in K");
         let before = before_s(&self.profile);
         joined([Some(before.as_str()).filter(|before| !before.is_empty()), rule, form])
