@@ -31,8 +31,9 @@ OUT=$PROJECT/captures/ours
 mkdir -p "$OUT"
 rm -f "$OUT"/*.pcap
 {
-  echo "# afpd-rs and the test kit's client, recorded by interop/capture.sh on the loopback interface, port 548: the scenes of the"
-  echo "# captures with the same numbers one folder up. Keys as explained there. Throw-away accounts that lived in a temporary directory."
+  echo "# $("$AFPD_RS" --version) and the test kit's client, recorded by interop/capture.sh on $(date -u +%F) on the loopback interface, port 548:"
+  echo "# the scenes of the captures with the same numbers one folder up. Keys as explained there; in 03 the password is the wrong one"
+  echo "# that the client used. Throw-away accounts that lived in a temporary directory."
 } >"$SCRATCH/manifest.toml"
 record() { # record FILE SCENE WHAT-IT-SHOWS
   AFP_SUBJECT=$OURS "$INTEROP/record.sh" "$OUT/$1" "${OURS##*:}" "$TARGET/debug/examples/scene" "$2" >"$SCRATCH/secrets"
