@@ -37,7 +37,7 @@ while read -r expected name; do
     printf '%-38s expected errors: %-4s found: %-5s %s\n' "$name" "$expected" "${found:-none}" "$verdict"
     if [ "$verdict" = FAILED ]; then
         failed=1
-        head -n 60 "$report"
+        head -n 30 "$report"
     fi
 done < <("$binary" list)
 

@@ -1,7 +1,7 @@
 //! Arithmetic modulo the groups' primes, in constant time: the four formulas of SRP-6a that exponentiate.
 //!
-//! Numbers come in and go out as big-endian bytes; inside they are crypto-bigint's Montgomery forms, with the modulus in the
-//! type. What an operation costs depends on the *types and lengths* given (the group, an exponent's width), never on the
+//! Numbers come in and go out as big-endian bytes; inside they are crypto-bigint's integers, multiplied in Montgomery form by the
+//! [`kernel`] and with the modulus in the type. What an operation costs depends on the *types and lengths* given (the group, an exponent's width), never on the
 //! values: exponents run through fixed windows, and a table is always read whole.
 //!
 //! g is always the same, so g^b goes through a Lim-Lee comb ([`Comb`]): a table of powers of g, built once, replaces nearly
@@ -11,14 +11,15 @@
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
+use core::ops::{Mul, MulAssign};
 
-use crypto_bigint::modular::{ConstMontyForm, ConstMontyParams};
-use crypto_bigint::{Limb, U256, U512, U1024, U1536, U2048, U3072, U4096, Uint, Word, const_monty_params};
+use crypto_bigint::modular::ConstMontyParams;
+use crypto_bigint::{Limb, NonZero, U256, U512, U1024, U1536, U2048, U3072, U4096, Uint, Word, const_monty_params};
 use hex_literal::hex;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-use crate::Group;
+use crate::{Group, kernel};
 
 /// Runs a piece of code with the field of a group: `in_group!(group, F => F::server_s(…))`.
 macro_rules! in_group {
@@ -39,6 +40,8 @@ macro_rules! in_group {
 
 /// A private exponent as drawn: 256 bits (RFC 5054 section 2.5.3 asks for at least that many).
 pub(crate) type PrivateKey = Zeroizing<U256>;
+
+const PRIVATE_KEY_BITS: usize = U256::BITS as usize;
 
 /// An exponent of any length a caller may have: a client's a + ux, and the long private keys in published vectors.
 /// 4096 bits, and a limb more for the carry.
@@ -61,23 +64,23 @@ pub(crate) fn g_pow_bytes(group: Group, e: &[u8]) -> Zeroizing<Vec<u8>> {
 
 /// B = kv + g^b.
 pub(crate) fn b_pub(group: Group, k: &[u8], v: &[u8], b: &U256) -> Vec<u8> {
-    in_group!(group, F => F::b_pub(k, v, &F::g_pow(b)))
+    in_group!(group, F => F::b_pub(k, v, F::g_pow(b)))
 }
 
 /// The same for a private key of any length.
 pub(crate) fn b_pub_bytes(group: Group, k: &[u8], v: &[u8], b: &[u8]) -> Vec<u8> {
-    in_group!(group, F => F::b_pub(k, v, &F::g_pow_bytes(b)))
+    in_group!(group, F => F::b_pub(k, v, F::g_pow_bytes(b)))
 }
 
 /// The server's S = (A v^u)^b, at the length of N.
 pub(crate) fn server_s(group: Group, a_pub: &[u8], v: &[u8], u: &[u8], b: &U256) -> Zeroizing<Vec<u8>> {
-    in_group!(group, F => to_bytes(&F::server_base(a_pub, v, u).pow(b).retrieve()))
+    in_group!(group, F => to_bytes(&F::server_base(a_pub, v, u).pow(b, PRIVATE_KEY_BITS).retrieve()))
 }
 
 /// The same for a private key of any length.
 pub(crate) fn server_s_bytes(group: Group, a_pub: &[u8], v: &[u8], u: &[u8], b: &[u8]) -> Zeroizing<Vec<u8>> {
     let (b, bits) = (any_exponent(b), bit_len(b));
-    in_group!(group, F => to_bytes(&F::server_base(a_pub, v, u).pow_bounded_exp(&b, bits).retrieve()))
+    in_group!(group, F => to_bytes(&F::server_base(a_pub, v, u).pow(&b, bits).retrieve()))
 }
 
 /// The client's S = (B - k g^x)^(a + ux), at the length of N.
@@ -86,7 +89,7 @@ pub(crate) fn client_s(group: Group, b_pub: &[u8], k: &[u8], x: &[u8], u: &[u8],
     let bits = bit_len(a).max(bit_len(u).saturating_add(bit_len(x))).saturating_add(1);
     let u_x = Zeroizing::new(any_exponent(u).wrapping_mul(&*any_exponent(x)));
     let exponent = Zeroizing::new(u_x.wrapping_add(&any_exponent(a)));
-    in_group!(group, F => to_bytes(&F::client_base(b_pub, k, x).pow_bounded_exp(&exponent, bits).retrieve()))
+    in_group!(group, F => to_bytes(&F::client_base(b_pub, k, x).pow(&exponent, bits).retrieve()))
 }
 
 /// A private key as bytes.
@@ -107,13 +110,10 @@ pub(crate) fn is_below_modulus(group: Group, value: &[u8]) -> subtle::Choice {
 /// The integers modulo one prime.
 struct Field<P, const L: usize>(PhantomData<P>);
 
-/// A residue, in Montgomery form.
-type Element<P, const L: usize> = ConstMontyForm<P, L>;
-
 impl<P: Prime<L>, const L: usize> Field<P, L> {
     /// The residue of big-endian bytes. They may be N or more, as long as they are no longer than N.
     fn element(bytes: &[u8]) -> Element<P, L> {
-        Element::new(&*Zeroizing::new(uint(bytes)))
+        Element::new(&Zeroizing::new(uint(bytes)))
     }
 
     fn g() -> Element<P, L> {
@@ -135,35 +135,137 @@ impl<P: Prime<L>, const L: usize> Field<P, L> {
 
     #[cfg(not(feature = "std"))]
     fn g_pow(e: &U256) -> Element<P, L> {
-        Self::g().pow(e)
+        Self::g().pow(e, PRIVATE_KEY_BITS)
     }
 
     fn g_pow_bytes(e: &[u8]) -> Element<P, L> {
-        if bit_len(e) <= U256::BITS {
+        if bit_len(e) <= PRIVATE_KEY_BITS {
             return Self::g_pow(&Zeroizing::new(uint(e)));
         }
-        Self::g().pow_bounded_exp(&*any_exponent(e), bit_len(e))
+        Self::g().pow(&any_exponent(e), bit_len(e))
     }
 
-    fn b_pub(k: &[u8], v: &[u8], g_b: &Element<P, L>) -> Vec<u8> {
-        core::mem::take(&mut *to_bytes(&(Self::element(k) * Self::element(v) + g_b).retrieve()))
+    fn b_pub(k: &[u8], v: &[u8], g_b: Element<P, L>) -> Vec<u8> {
+        let k_v = Zeroizing::new((Self::element(k) * Self::element(v)).retrieve());
+        let g_b = Zeroizing::new(g_b.retrieve());
+        core::mem::take(&mut *to_bytes(&k_v.add_mod(&g_b, Self::modulus())))
     }
 
     /// A v^u. The work is bounded by the length of u: the hash's, not the group's.
     fn server_base(a_pub: &[u8], v: &[u8], u: &[u8]) -> Element<P, L> {
-        let v_u = Self::element(v).pow_bounded_exp(&uint::<{ U512::LIMBS }>(u), bit_len(u));
-        Self::element(a_pub) * v_u
+        Self::element(a_pub) * Self::element(v).pow(&uint::<{ U512::LIMBS }>(u), bit_len(u))
     }
 
     /// B - k g^x.
     fn client_base(b_pub: &[u8], k: &[u8], x: &[u8]) -> Element<P, L> {
-        Self::element(b_pub) - Self::element(k) * Self::g_pow_bytes(x)
+        let b_pub = Self::element(b_pub).retrieve();
+        let k_g_x = Zeroizing::new((Self::element(k) * Self::g_pow_bytes(x)).retrieve());
+        Element::new(&Zeroizing::new(b_pub.sub_mod(&k_g_x, Self::modulus())))
     }
 
     fn is_below_modulus(value: &[u8]) -> subtle::Choice {
         let value = Zeroizing::new(uint::<L>(value));
-        let (_, borrow) = value.borrowing_sub(Element::<P, L>::MODULUS.as_ref(), Limb::ZERO);
+        let (_, borrow) = value.borrowing_sub(Self::modulus(), Limb::ZERO);
         !borrow.0.ct_eq(&0)
+    }
+
+    fn modulus() -> &'static NonZero<Uint<L>> {
+        const { P::PARAMS.modulus().as_nz_ref() }
+    }
+}
+
+/// A residue in Montgomery form: what is kept is the residue times R, below R but not always below N.
+struct Element<P, const L: usize> {
+    words: [Word; L],
+    prime: PhantomData<P>,
+}
+
+impl<P: Prime<L>, const L: usize> Element<P, L> {
+    /// The residue of an integer, which may be N or more.
+    fn new(value: &Uint<L>) -> Element<P, L> {
+        Element::from_words(*value.as_words()) * Element::from_words(P::R_SQUARED)
+    }
+
+    fn one() -> Element<P, L> {
+        Element::from_words(P::ONE)
+    }
+
+    fn from_words(words: [Word; L]) -> Element<P, L> {
+        Element { words, prime: PhantomData }
+    }
+
+    /// The integer, below N.
+    fn retrieve(self) -> Uint<L> {
+        let product = kernel::mul(&self.words, Uint::ONE.as_words(), &P::MODULUS, P::INVERSE);
+        Uint::from_words(kernel::below_modulus(&product, &P::MODULUS))
+    }
+
+    fn square(self) -> Element<P, L> {
+        Element::from_words(kernel::square(&self.words, &P::MODULUS, P::INVERSE))
+    }
+
+    /// The power by the lowest `bits` bits of an exponent; it must have no others. Only `bits` shows in the time.
+    fn pow<const E: usize>(self, exponent: &Uint<E>, bits: usize) -> Element<P, L> {
+        let mut power = Element::one();
+        let powers = Zeroizing::new([(); 1 << WINDOW].map(|()| {
+            let this = power;
+            power *= self;
+            this
+        }));
+        let mut result = Element::one();
+        for window in (0..bits.div_ceil(WINDOW)).rev() {
+            for _ in 0..WINDOW {
+                result = result.square();
+            }
+            // A window never lies across two words.
+            let digit = (0..WINDOW).rev().fold(0, |digit, at| (digit << 1) | bit(exponent, window * WINDOW + at));
+            result *= Element::select(&*powers, digit);
+        }
+        result
+    }
+
+    /// The entry with this number, found by reading them all.
+    fn select(entries: &[Element<P, L>], digit: Word) -> Element<P, L> {
+        let mut selected = Element::from_words([0; L]);
+        for (number, entry) in (0..).zip(entries) {
+            let number: Word = number;
+            let mask = Word::from(number.ct_eq(&digit).unwrap_u8()).wrapping_neg();
+            for (word, entry_word) in selected.words.iter_mut().zip(&entry.words) {
+                *word |= entry_word & mask;
+            }
+        }
+        selected
+    }
+}
+
+/// The bits of an exponent that [`Element::pow`] takes at a time.
+const WINDOW: usize = 4;
+
+impl<P, const L: usize> Clone for Element<P, L> {
+    fn clone(&self) -> Element<P, L> {
+        *self
+    }
+}
+
+impl<P, const L: usize> Copy for Element<P, L> {}
+
+impl<P, const L: usize> Zeroize for Element<P, L> {
+    fn zeroize(&mut self) {
+        self.words.zeroize();
+    }
+}
+
+impl<P: Prime<L>, const L: usize> Mul for Element<P, L> {
+    type Output = Element<P, L>;
+
+    fn mul(self, other: Element<P, L>) -> Element<P, L> {
+        Element::from_words(kernel::mul(&self.words, &other.words, &P::MODULUS, P::INVERSE))
+    }
+}
+
+impl<P: Prime<L>, const L: usize> MulAssign for Element<P, L> {
+    fn mul_assign(&mut self, other: Element<P, L>) {
+        *self = *self * other;
     }
 }
 
@@ -187,7 +289,8 @@ mod comb {
     pub(super) const BLOCKS: usize = 4;
     pub(super) const COLUMNS: usize = 11;
     pub(super) const ENTRIES: usize = 1 << ROWS;
-    const _: () = assert!(ROWS * BLOCKS * COLUMNS >= 256, "the comb must reach every bit of the exponent");
+    const _: () =
+        assert!(ROWS * BLOCKS * COLUMNS >= super::PRIVATE_KEY_BITS, "the comb must reach every bit of the exponent");
 }
 
 #[cfg(feature = "std")]
@@ -200,9 +303,9 @@ impl<P: Prime<L>, const L: usize> Comb<P, L> {
             .collect();
         let mut entries = Vec::with_capacity(comb::BLOCKS * comb::ENTRIES);
         for block in 0..comb::BLOCKS {
-            let mut products = Vec::from([Element::<P, L>::ONE]);
+            let mut products = Vec::from([Element::<P, L>::one()]);
             for power in powers.iter().skip(block).step_by(comb::BLOCKS) {
-                let with_power: Vec<_> = products.iter().map(|product| *product * power).collect();
+                let with_power: Vec<_> = products.iter().map(|product| *product * *power).collect();
                 products.extend(with_power);
             }
             entries.extend(products);
@@ -211,7 +314,7 @@ impl<P: Prime<L>, const L: usize> Comb<P, L> {
     }
 
     fn pow(&self, e: &U256) -> Element<P, L> {
-        let mut result = Element::<P, L>::ONE;
+        let mut result = Element::one();
         for column in (0..comb::COLUMNS).rev() {
             result = result.square();
             for (block, entries) in self.entries.chunks_exact(comb::ENTRIES).enumerate() {
@@ -219,32 +322,19 @@ impl<P: Prime<L>, const L: usize> Comb<P, L> {
                     let position = (row * comb::BLOCKS + block) * comb::COLUMNS + column;
                     digit | (bit(e, position) << row)
                 });
-                result *= Self::select(entries, digit);
+                result *= Element::select(entries, digit);
             }
         }
         result
     }
-
-    /// The entry with this number, found by reading them all.
-    fn select(entries: &[Element<P, L>], digit: Word) -> Element<P, L> {
-        let mut selected = Uint::<L>::ZERO;
-        for (number, entry) in (0..).zip(entries) {
-            let number: Word = number;
-            let mask = Word::from(number.ct_eq(&digit).unwrap_u8()).wrapping_neg();
-            for (word, entry_word) in selected.as_mut_words().iter_mut().zip(entry.as_montgomery().as_words()) {
-                *word |= entry_word & mask;
-            }
-        }
-        Element::from_montgomery(selected)
-    }
 }
 
 /// One bit of an exponent, 0 beyond its end. The position is public.
-#[cfg(feature = "std")]
-fn bit(e: &U256, position: usize) -> Word {
-    let word_bits = Word::BITS as usize;
-    e.as_words().get(position / word_bits).map_or(0, |word| (word >> (position % word_bits)) & 1)
+fn bit<const E: usize>(e: &Uint<E>, position: usize) -> Word {
+    e.as_words().get(position / WORD_BITS).map_or(0, |word| (word >> (position % WORD_BITS)) & 1)
 }
+
+const WORD_BITS: usize = Word::BITS as usize;
 
 /// Big-endian bytes as an integer of L limbs. Bytes that would not fit are left out; callers have checked the length.
 pub(crate) fn uint<const L: usize>(bytes: &[u8]) -> Uint<L> {
@@ -269,13 +359,20 @@ fn to_bytes<const L: usize>(value: &Uint<L>) -> Zeroizing<Vec<u8>> {
 }
 
 /// The number of bits in this many bytes.
-fn bit_len(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).unwrap_or(u32::MAX).saturating_mul(8)
+fn bit_len(bytes: &[u8]) -> usize {
+    bytes.len().saturating_mul(8)
 }
 
 /// A prime of RFC 5054 with all that the compiler can work out about it.
 trait Prime<const L: usize>: ConstMontyParams<L> {
     const GENERATOR: Word;
+    const MODULUS: [Word; L] = *Self::PARAMS.modulus().as_ref().as_words();
+    /// -1/N modulo one word.
+    const INVERSE: Word = Self::PARAMS.mod_neg_inv().0;
+    /// 1 in Montgomery form: R modulo N.
+    const ONE: [Word; L] = *Self::PARAMS.one().as_words();
+    /// R² modulo N.
+    const R_SQUARED: [Word; L] = *Self::PARAMS.r2().as_words();
 
     /// This prime's table, built at the first call.
     #[cfg(feature = "std")]

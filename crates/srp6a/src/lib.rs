@@ -102,6 +102,7 @@ mod bytes;
 mod client;
 mod field;
 mod group;
+mod kernel;
 mod profile;
 mod secret;
 mod server;

@@ -109,7 +109,7 @@ impl Profile {
         };
         SessionKey(match self.session_key {
             SessionKeyRule::Hash => Zeroizing::new(self.hash.digest(&[s]).as_bytes().to_vec()),
-            SessionKeyRule::Mgf1 { len } => mgf1(self.hash, s, len),
+            SessionKeyRule::Mgf1 { len } => mgf1(self.hash, s, len.max(self.hash.output_len())),
         })
     }
 
@@ -189,7 +189,7 @@ pub enum SessionKeyRule {
     Hash,
     /// K = [MGF1](mgf1)(S).
     Mgf1 {
-        /// Bytes to produce.
+        /// Bytes to produce. Less than the hash has counts as the length of the hash: a key of no bytes would let anyone in.
         len: usize,
     },
 }

@@ -225,6 +225,21 @@ fn public_keys_around_zero_and_the_modulus() {
     }
 }
 
+/// Found by the test above: a profile that asked for a session key of no bytes let any password in.
+#[test]
+fn a_session_key_cannot_be_too_short_to_prove_anything() {
+    for len in [0, 1, 19] {
+        let profile = Profile { session_key: SessionKeyRule::Mgf1 { len }, ..Profile::AFP };
+        let verifier = Verifier::derive(&profile, Group::Bits1536, b"alice", b"password123", b"salt");
+        let server = Server::dangerous_with_private_key(&profile, b"alice", b"salt", &verifier, &[5; 32]);
+        let client = Client::dangerous_with_private_key(&profile, Group::Bits1536, &[3; 32]);
+        let a_pub = client.a_pub().to_vec();
+        let proof = client.prove(b"alice", b"another", b"salt", server.b_pub()).unwrap();
+        assert_eq!(proof.session_key().as_bytes().len(), 20);
+        assert_eq!(server.finish(&a_pub, proof.m1()).unwrap_err(), Refused::WrongProof);
+    }
+}
+
 /// A client may send A + N if that still fits; the server reduces it, and hashes the bytes it was sent.
 #[test]
 fn a_public_key_above_the_modulus_is_reduced() {
@@ -244,6 +259,15 @@ fn a_public_key_above_the_modulus_is_reduced() {
     let verified = server.finish(&a_pub.to_bytes_be(), &m1).unwrap();
     assert_eq!(verified.session_key().as_bytes(), key);
     assert_eq!(verified.m2(), slow_profile.m2(&slow, &a_pub, &m1, &key));
+}
+
+proptest! {
+    #[test]
+    fn mgf1_of_any_length_is_a_prefix_of_hashes_of_the_seed_and_a_counter(seed in texts(), len in 0_usize..200) {
+        let hashes = (0_u32..10).flat_map(|n| testkit::slow_srp::Hash::Sha1.digest(&[&seed, &n.to_be_bytes()]));
+        let expected: Vec<u8> = hashes.take(len).collect();
+        prop_assert_eq!(srp6a::mgf1(Hash::Sha1, &seed, len).to_vec(), expected);
+    }
 }
 
 #[test]

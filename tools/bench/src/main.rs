@@ -4,15 +4,15 @@
 //! - **OpenSSL**: the two or three exponentiations with the same exponents, in constant time (`BN_mod_exp_mont_consttime`), and no hashing.
 //! - **libgcrypt**: the same with `gcry_mpi_powm` and a b of 1536 bits, which is what Netatalk computes. Not constant time.
 //!
-//! The engines take turns within each round, and what is printed are medians over the rounds: of the times, and of each round's ratio. Other
-//! load on the machine so meets all three alike. Before anything is timed, all engines must find the same B and S for the same inputs.
+//! The engines take turns within each round, and what is printed are medians over the rounds: of the processor times, and of each round's
+//! ratio. Other load on the machine so meets all three alike. Before anything is timed, all engines must find the same B and S for the same inputs.
 //!
 //! The last line is `login arithmetic: N us, R x openssl, Q x libgcrypt`: our time, and our time divided by theirs.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand_core::{TryCryptoRng, TryRng};
 use srp6a::{Client, Group, Profile, Server, Verifier, for_test};
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     login.check(&peers, &mut openssl, &mut libgcrypt);
 
     srp6a::prepare(GROUP);
-    println!("microseconds, medians of {ROUNDS} rounds; 1536-bit group");
+    println!("microseconds of processor time, medians of {ROUNDS} rounds; 1536-bit group");
     println!("{:<28}{:>10}{:>12}{:>12}{:>12}{:>12}", "", "ours", "openssl", "libgcrypt", "x openssl", "x libgcrypt");
     let _: Row = measure("B", || login.begin(), &mut openssl, &mut libgcrypt).print("B = kv + g^b");
     let _: Row = measure("S", || login.secret(), &mut openssl, &mut libgcrypt).print("S = (A v^u)^b");
@@ -77,11 +77,11 @@ impl Row {
 fn measure(what: &str, ours: impl Fn(), openssl: &mut Peer, libgcrypt: &mut Peer) -> Row {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
-        let begin = Instant::now();
+        let begin = processor_time();
         for _ in 0..TIMES {
             ours();
         }
-        let ours = begin.elapsed();
+        let ours = processor_time() - begin;
         let (openssl, _) = openssl.run(what, TIMES);
         let (libgcrypt, _) = libgcrypt.run(what, TIMES);
         times.push([ours, openssl, libgcrypt].map(|time| time.as_secs_f64() * 1e6 / f64::from(TIMES)));
@@ -98,6 +98,12 @@ fn measure(what: &str, ours: impl Fn(), openssl: &mut Peer, libgcrypt: &mut Peer
         of_openssl: median(|times| times[0] / times[1]),
         of_libgcrypt: median(|times| times[0] / times[2]),
     }
+}
+
+/// The processor time of this process: what others do meanwhile does not count.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().expect("not negative"), time.tv_nsec.try_into().expect("less than a second"))
 }
 
 /// The numbers of one login.

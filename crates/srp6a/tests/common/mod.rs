@@ -76,7 +76,7 @@ pub(crate) fn slow_profile(profile: &Profile) -> SlowProfile {
         },
         session_key: match profile.session_key {
             SessionKeyRule::Hash => slow_srp::SessionKeyRule::Hash,
-            SessionKeyRule::Mgf1 { len } => slow_srp::SessionKeyRule::Mgf1(len),
+            SessionKeyRule::Mgf1 { len } => slow_srp::SessionKeyRule::Mgf1(len.max(profile.hash.output_len())),
         },
         g_in_k: form(profile.g_in_k),
         ab_in_u: form(profile.ab_in_u),
