@@ -1,6 +1,5 @@
 //! `afpd-rs status` and `afpd-rs login`: looking at a server from outside.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -29,7 +28,7 @@ pub fn status(asked: &cli::Status, out: &mut dyn Write) -> Result<Exit, Failure>
         ("address", shown.address.clone()),
         ("name", format!("{:?}", shown.name)),
         ("old name", format!("{:?}", shown.old_name)),
-        ("machine type", shown.machine_type.clone()),
+        ("machine type", format!("{:?}", shown.machine_type)),
         ("AFP versions", list(&shown.versions)),
         ("login methods", list(&shown.uams)),
         ("flags", format!("{} {}", shown.flags, list(&shown.flag_names))),
@@ -67,16 +66,10 @@ pub fn login(asked: &cli::Login, out: &mut dyn Write) -> Result<Exit, Failure> {
 /// A step on one line: name, bytes sent, result, bytes received, time, note.
 #[must_use]
 pub fn line(step: &Step) -> String {
-    let mut line = format!("{:<15}", step.name);
-    // Writing to a string cannot fail.
-    match step.exchange {
-        Some((sent, code, received)) => {
-            write!(line, "{sent:>4} B -> {:<23} {received:>4} B", code.to_string()).ok();
-        }
-        None => write!(line, "{:<40}", "").ok().unwrap_or_default(),
-    }
-    write!(line, "{:>9.2} ms  {}", step.took.as_secs_f64() * 1000.0, step.note).ok();
-    line
+    let exchange = step.exchange.map_or_else(String::new, |(sent, code, received)| {
+        format!("{sent:>4} B -> {:<23} {received:>4} B", code.to_string())
+    });
+    format!("{:<15}{exchange:<40}{:>9.2} ms  {}", step.name, step.took.as_secs_f64() * 1000.0, step.note)
 }
 
 /// A server information block for people and for programs.

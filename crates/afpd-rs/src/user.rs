@@ -143,6 +143,7 @@ fn list(place: &Place, out: &mut dyn Write, json: bool) -> Result<(), Failure> {
         // The other Unicode spellings look the same.
         let shown = login_names.iter().filter(|login| login.kind != "spelling");
         let names: Vec<_> = shown.map(|login| format!("{:?}", login.name)).collect();
+        let name = name.escape_debug().to_string();
         writeln!(out, "{name:width$}  {status:8}  {group:5}  {}", names.join(", "))?;
         if let Status::Unusable(reason) = &account.status {
             writeln!(out, "{:width$}  cannot be used: {reason}", "")?;
