@@ -12,7 +12,7 @@ mod session;
 mod users;
 
 pub use command::Command;
-pub use login::{FpLogin, FpLoginCont, FpLoginExt, FpLogout, Path};
+pub use login::{FpLogin, FpLoginCont, FpLoginExt, FpLogout, LoginWants, Path};
 pub use session::{
     FpDisconnectOldSession, FpGetSessionToken, FpGetSessionTokenReply, FpGetSrvrInfo, FpGetSrvrMsg, FpGetSrvrMsgReply,
     FpGetSrvrParms, FpGetSrvrParmsReply, FpZzzzz, FpZzzzzReply, MessageType, TokenType, Volume,

@@ -194,7 +194,7 @@ mod tests {
     }
 
     fn ask(call: &[u8]) -> (i32, Vec<u8>) {
-        let now = UNIX_EPOCH + Duration::from_secs(946_684_800) + Duration::from_hours(24);
+        let now = UNIX_EPOCH + Duration::from_secs(AFP_EPOCH.unsigned_abs()) + Duration::from_hours(24);
         let reply = service().answer("alice", call, now, || Some([7; 16]));
         (reply.result.0, reply.payload)
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use afp_proto::afp::{self, FpLogin, FpLoginCont, FpLoginExt, FpZzzzz, FpZzzzzReply};
+use afp_proto::afp::{self, FpLogin, FpLoginCont, FpLoginExt, FpZzzzz, FpZzzzzReply, LoginWants};
 use afp_proto::dsi::{self, Attention, Frame, Framer, Kind, OpenSessionOptions, OpenSessionReply};
 use afp_proto::{DecodeError, LoginPart, ResultCode};
 use bytes::Bytes;
@@ -212,7 +212,7 @@ impl Session {
             (Kind::Request, dsi::Command::OPEN_SESSION) => match OpenSessionOptions::decode(&frame.payload) {
                 Ok(_) if self.admits => self.open(frame, now),
                 Ok(_) => {
-                    self.reply(Request::of(frame), ResultCode::DSI_SERVER_BUSY, Bytes::new(), now);
+                    self.reply(Request::of(frame), ResultCode::SERVER_BUSY_UNSIGNED, Bytes::new(), now);
                     self.end(Ending::Busy, now);
                 }
                 Err(_) => self.end(Ending::OpenSession, now),
@@ -510,30 +510,23 @@ impl Session {
 
 /// Reads FPLogin or FPLoginExt as far as it goes, and notes in `attempt` what the log will want to know.
 fn read_login(command: afp::Command, payload: &[u8], attempt: &mut Attempt) -> Result<Begin, LoginRefusal> {
-    if command == afp::Command::LOGIN_EXT {
+    let wants = LoginWants::decode(payload).map_err(unreadable)?;
+    attempt.uam = wants.uam.to_vec();
+    if !VERSIONS.contains(&wants.version.as_bytes()) {
+        return Err(LoginRefusal::UnknownVersion);
+    }
+    if !UAMS.contains(&wants.uam.as_bytes()) {
+        return Err(LoginRefusal::UnknownUam);
+    }
+    let begin = if command == afp::Command::LOGIN_EXT {
         let call = FpLoginExt::decode(payload).map_err(unreadable)?;
-        attempt.uam = call.uam.to_vec();
         attempt.login_name = call.user_name.to_vec();
-        check_offered(&call.version, &call.uam)?;
-        Ok(Begin::from_login_ext(&call)?)
+        Begin::from_login_ext(&call)?
     } else {
-        let call = FpLogin::decode(payload).map_err(unreadable)?;
-        attempt.uam = call.uam.to_vec();
-        check_offered(&call.version, &call.uam)?;
-        let begin = Begin::from_login(&call)?;
-        attempt.login_name = begin.login_name().to_vec();
-        Ok(begin)
-    }
-}
-
-fn check_offered(version: &[u8], uam: &[u8]) -> Result<(), LoginRefusal> {
-    if !VERSIONS.contains(&version) {
-        Err(LoginRefusal::UnknownVersion)
-    } else if !UAMS.contains(&uam) {
-        Err(LoginRefusal::UnknownUam)
-    } else {
-        Ok(())
-    }
+        Begin::from_login(&FpLogin::decode(payload).map_err(unreadable)?)?
+    };
+    attempt.login_name = begin.login_name().to_vec();
+    Ok(begin)
 }
 
 fn unreadable(error: DecodeError) -> LoginRefusal {

@@ -51,6 +51,12 @@ use verifier_store::{LoginRecord, Lookup, Store, StoreError};
 
 pub use srp6a::ProofForm;
 
+/// Builds the engine's table for the 1536-bit group now rather than at the first login: for a program that forks per connection, so
+/// that its children share the one of the parent.
+pub fn prepare() {
+    srp6a::prepare(srp6a::Group::Bits1536);
+}
+
 pub use crate::decoy::DecoySecret;
 pub use crate::rejected::{NoRecord, Rejected};
 
@@ -162,11 +168,6 @@ impl Authenticator {
     #[must_use]
     pub fn store(&self) -> Option<&Arc<Store>> {
         self.store.as_ref().ok()
-    }
-
-    /// Gives it a store, in the old one's place if it had one.
-    pub fn set_store(&mut self, store: Arc<Store>) {
-        self.store = Ok(store);
     }
 
     /// Does `job` with randomness from the operating system.

@@ -15,6 +15,36 @@ use crate::strings::{Hidden, Pascal, WidePascal};
 
 const USER_NAME_TYPE_UTF8: u8 = 3;
 
+/// What an FPLogin or FPLoginExt asks for: the fields both begin with. A server answers to these first, whatever the rest of
+/// the call looks like (a guest's FPLoginExt, for one, has an empty name, and wants to hear that guests are not admitted).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginWants<'a> {
+    /// Such as `AFP3.4`.
+    pub version: Pascal<'a>,
+    /// Such as `SRP`.
+    pub uam: Pascal<'a>,
+}
+
+impl<'a> LoginWants<'a> {
+    /// Reads the call up to the UAM.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; [`DecodeError::login_part`] tells what could not be read.
+    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        let offset = reader.offset();
+        match Command(reader.u8(Field::Command)?) {
+            Command::LOGIN => {}
+            Command::LOGIN_EXT => {
+                reader.u8(Field::Pad)?;
+                reader.u16(Field::Flags)?;
+            }
+            other => return Err(DecodeError::Value { field: Field::Command, offset, value: other.0.into() }),
+        }
+        Ok(Self { version: reader.pascal(Field::AfpVersion)?, uam: reader.pascal(Field::Uam)? })
+    }
+}
+
 /// FPLogin (18): `12 | version | UAM | UserAuthInfo`. The older of the two login calls; a UAM that wants a user name finds
 /// it at the start of UserAuthInfo.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -502,5 +532,23 @@ mod tests {
             let cont = FpLoginCont { pad, id, user_auth_info: &rest };
             prop_round_trip!(FpLoginCont::decode, cont);
         }
+    }
+
+    #[test]
+    fn what_a_login_wants_is_readable_before_the_rest() {
+        let wants = LoginWants { version: Pascal::cut(b"AFP3.4"), uam: Pascal::cut(b"SRP") };
+        let login = FpLogin { version: wants.version, uam: wants.uam, user_auth_info: b"" }.encode();
+        let login_ext = FpLoginExt::new(wants.version, wants.uam, Pascal::cut(b"alice"), &[0, 1]).encode();
+        assert_eq!(LoginWants::decode(&login), Ok(wants));
+        assert_eq!(LoginWants::decode(&login_ext), Ok(wants));
+        // Up to the UAM's last byte it is needed, behind it nothing is.
+        for cut in 0..15 {
+            let part = LoginWants::decode(&login_ext[..cut]).unwrap_err().login_part();
+            assert_eq!(part, if cut < 11 { LoginPart::Version } else { LoginPart::Uam }, "cut at {cut}");
+        }
+        for cut in 15..login_ext.len() {
+            assert_eq!(LoginWants::decode(&login_ext[..cut]), Ok(wants));
+        }
+        assert!(LoginWants::decode(&[0x13, 0, 0, 0, 0, 0]).is_err());
     }
 }
