@@ -591,6 +591,28 @@ fn proofs_are_checked_with_known_secrets() {
 }
 
 #[test]
+fn the_keyed_captures_of_this_project_agree() {
+    let here = Here::new();
+    let manifest: toml::Table = fs::read_to_string(capture("ours/manifest.toml")).unwrap().parse().unwrap();
+    let captures =
+        manifest["capture"].as_array().unwrap().iter().filter(|one| one["secrets"].as_str() == Some("keyed"));
+    let mut refused = 0;
+    for one in captures.clone() {
+        let text = |key: &str| one[key].as_str().unwrap().to_owned();
+        let secret = here.write("a.hex", &text("a"));
+        let file = capture(&format!("ours/{}", text("file")));
+        let arguments = ["decode", &file, "--password-stdin", "--client-secret-file", secret.to_str().unwrap()];
+        let shown = here.run_with(&arguments, text("password").as_bytes()).must(0, "M1  agrees").out;
+        assert!(shown.contains(&format!("SRP login of {:?}", text("user"))) && !shown.contains("PROBLEM"), "{shown}");
+        // In one of them the client used a wrong password, and that is the one given here.
+        let wrong = shown.contains("refused with SRPProofFailed (-6754)");
+        assert_eq!(wrong, shown.contains("the server has a verifier of another"), "{shown}");
+        refused += usize::from(wrong);
+    }
+    assert_eq!((captures.count(), refused), (3, 1));
+}
+
+#[test]
 fn output_that_cannot_be_written_is_no_panic() {
     let here = Here::new();
     for arguments in [&["check-config"][..], &["--help"]] {

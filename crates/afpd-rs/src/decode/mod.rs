@@ -170,6 +170,9 @@ struct ShownLogin {
     values: Vec<ShownValue>,
     /// The first value that is not as the specification has it.
     departs: Option<&'static str>,
+    /// What follows from the values and the outcome together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conclusion: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -210,6 +213,9 @@ impl Shown {
                 let verdict = if value.agrees { "agrees " } else { "DEPARTS" };
                 writeln!(out, "    {:3} {verdict}  {}", value.name, value.note)?;
             }
+            if let Some(conclusion) = login.conclusion {
+                writeln!(out, "    {conclusion}")?;
+            }
         }
         writeln!(out)
     }
@@ -223,11 +229,15 @@ impl ShownLogin {
             Some(Finding::Impossible(why) | Finding::OtherExchange(why)) => (Some(why), Vec::new()),
             Some(Finding::Computed(values)) => (None, values),
         };
+        let departs = values.iter().find(|value| !value.agrees).map(|value| value.name);
+        let refused_though_right = !values.is_empty() && departs.is_none() && login.outcome.starts_with("refused");
         Self {
             login_name: String::from_utf8_lossy(&login.exchange.login_name).into_owned(),
             outcome: login.outcome.clone(),
             not_computed,
-            departs: values.iter().find(|value| !value.agrees).map(|value| value.name),
+            departs,
+            conclusion: refused_though_right
+                .then_some("the proof is right for this password: the server has a verifier of another, or refuses for another reason"),
             values: values
                 .into_iter()
                 .map(|proofs::Value { name, agrees, note }| ShownValue { name, agrees, note })
