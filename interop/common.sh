@@ -3,6 +3,7 @@
 # The peer is the real Netatalk from Debian's packages, in a chroot of its own. Nothing outside that directory is changed:
 # mounts, the loopback port 548 and every daemon live in namespaces that end with the script that made them.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin # useradd, chroot and their kind, where su has left them out
 
 INTEROP=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PROJECT=$(dirname "$INTEROP")

@@ -52,8 +52,8 @@ step() {
   if [ "$status" != 0 ]; then
     outcome=FAILED
     FAILED=1
-    echo "interop: FAILED: $name (last lines of $log)" >&2
-    tail -25 "$log" >&2
+    echo "interop: FAILED: $name; from $log:" >&2
+    { grep -A 3 'panicked at' "$log" || tail -25 "$log"; } >&2
   fi
   # The suites' counts, where there are any.
   local counts

@@ -75,6 +75,10 @@ fn no_room() {
     let reply = second.reply();
     assert_eq!((reply.code, reply.payload.len()), (0xfbd1, 0), "server busy");
     second.hears_end();
+    // What the server is may be asked all the same. (Netatalk gives DSIGetStatus the same refusal.)
+    let mut third = Peer::connected_to(subject.clone());
+    third.asks(dsi::GET_STATUS, &[]);
+    assert_eq!(third.reply().code, code::NO_ERR);
     first.is_heard();
     drop(first);
     // The server learns of the close in its own time.

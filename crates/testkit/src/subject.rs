@@ -271,12 +271,12 @@ fn build() -> io::Result<PathBuf> {
     Ok(program)
 }
 
-/// When the youngest file of the product was last written. The testkit is no part of it.
+/// When the youngest file of the product was last written. Tests and the testkit are no part of it.
 fn newest_source(directory: &Path) -> Option<SystemTime> {
     let entries = fs::read_dir(directory).ok()?.flatten();
     entries
         .filter_map(|entry| match entry.file_type().ok()?.is_dir() {
-            true if entry.file_name() == "testkit" => None,
+            true if ["testkit", "tests", "examples", "benches"].iter().any(|name| entry.file_name() == *name) => None,
             true => newest_source(&entry.path()),
             false => entry.metadata().ok()?.modified().ok(),
         })
