@@ -32,6 +32,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                 // A limit of 4096 bytes, in pieces of seven.
                 seed("framer", &[&[0x10, 0x00, 7], stream])?;
             }
+            for signed_in in [0, 1] {
+                let pieces: Vec<u8> = connection
+                    .from_client
+                    .chunks(200)
+                    .flat_map(|piece| [&[u8::try_from(piece.len()).unwrap_or(u8::MAX), 1], piece].concat())
+                    .collect();
+                seed("session", &[&[signed_in], &pieces])?;
+            }
             for request in &requests {
                 let Some(reply) = replies.iter().find(|reply| {
                     reply.header.kind == Kind::Reply && reply.header.request_id == request.header.request_id
