@@ -319,10 +319,15 @@ impl Peer {
         }
     }
 
-    /// Whatever comes next.
+    /// Whatever comes next, but for tickles: a server may send one at any time.
     #[track_caller]
     pub fn hears_something(&mut self) -> Heard {
-        self.client.hear_within(PATIENCE).unwrap_or_else(|e| panic!("cannot read: {e}"))
+        loop {
+            match self.client.hear_within(PATIENCE).unwrap_or_else(|e| panic!("cannot read: {e}")) {
+                Heard::Frame(Frame { flags: 0, command: dsi::TICKLE, .. }) => {}
+                heard => return heard,
+            }
+        }
     }
 
     /// The connection is open and nothing waits to be read: a call that no server knows gets its refusal, and gets it next.

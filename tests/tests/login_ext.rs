@@ -3,6 +3,8 @@
 //! Facts: the specification (AFP SRP User Authentication Method), "Round 1"; Apple's AFP Reference, FPLogin and FPLoginExt; and
 //! what Netatalk 4.5.1 answered to each of these.
 
+use std::time::Instant;
+
 use conformance::{
     Answer, Peer, Want, challenged, code, differs, hung_up, own_subject, refused, replied, signed_in, subject,
     unknown_user,
@@ -514,6 +516,30 @@ fn decoy_unknown_users_are_challenged_and_fail() {
     let mut peer = Peer::in_session_with(subject.clone());
     let known = peer.accounts().even;
     peer.signs_in(&known);
+}
+
+/// Decoy: the challenge for an unknown user takes as long as one for a known user. (With Netatalk a known one takes ten times as long as
+/// a refusal.) Medians of interleaved samples; half or twice would be far more than chance.
+#[test]
+fn decoy_takes_as_long() {
+    let Some(subject) = own_subject("[login]\nunknown_users = \"decoy\"\n") else { return };
+    let mut peer = Peer::in_session_with(subject.clone());
+    let names = [subject.accounts.even.clone(), "nobody".to_owned(), subject.accounts.disabled.clone()];
+    let mut times = [vec![], vec![], vec![]];
+    for _ in 0..61 {
+        for (name, times) in names.iter().zip(&mut times) {
+            let began = Instant::now();
+            peer.is_challenged_as(name);
+            times.push(began.elapsed());
+        }
+    }
+    let [known, unknown, disabled] = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    for other in [unknown, disabled] {
+        assert!(other < known * 2 && known < other * 2, "known {known:?}, unknown {unknown:?}, disabled {disabled:?}");
+    }
 }
 
 /// Decoy: an A that nobody may send is refused for an unknown user as it is for a known one.
