@@ -419,11 +419,14 @@ impl Drop for Peer {
 /// zero byte. The captures in `captures/ours` are keyed with it.
 pub const PRIVATE_KEY: [u8; 32] = *b"any number will do, but not this";
 
-/// The server this run is about. A daemon of ours lives as long as somebody holds it: a test that compares what it hears on several
-/// connections, one after the other, keeps one of these.
+/// The server this run is about: the same one for a test from its beginning to its end.
 #[must_use]
 pub fn subject() -> Arc<Subject> {
-    Subject::shared().unwrap_or_else(|error| panic!("{error}"))
+    thread_local! {
+        // A test is a thread. It holds on to its daemon, or the next connection would meet a new one.
+        static HELD: Arc<Subject> = Subject::shared().unwrap_or_else(|error| panic!("{error}"));
+    }
+    HELD.with(Arc::clone)
 }
 
 /// A daemon of ours with this configuration. `None`, and a word about it, where the subject is not ours to configure.

@@ -6,7 +6,6 @@
 
 use conformance::{
     Answer, Peer, Want, challenged, code, differs, hung_up, private_key_with_short_a, refused, replied, signed_in,
-    subject,
 };
 use testkit::client::{Frame, Heard, LoginCont, LoginExt, dsi};
 use testkit::slow_srp::{AForm, Form, SlowGroup};
@@ -486,7 +485,6 @@ fn s15_close_between_challenge_and_proof() {
 /// old challenge's proof is worth nothing on a new connection. Both servers.
 #[test]
 fn half_open_a_challenge_dies_with_its_connection() {
-    let _one_server = subject();
     let mut first = Peer::in_session();
     let name = first.accounts().even;
     let challenge = first.is_challenged_as(&name);
