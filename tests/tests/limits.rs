@@ -12,7 +12,7 @@ use conformance::{Peer, code, differs, hung_up, own_subject, replied, replied_so
 use testkit::client::{Client, Frame, Heard, PATIENCE, dsi};
 use testkit::subject::Subject;
 
-/// The longest payload before login is 4096 bytes with ours; with Netatalk, the quantum.
+/// F7. The longest payload before login is 4096 bytes with ours; with Netatalk, the quantum.
 #[test]
 fn before_login_4096_bytes() {
     let mut peer = Peer::in_session();
