@@ -198,7 +198,8 @@ impl Authenticator {
             UnknownUsers::Decoy(secret) => Some(secret.record(&login_name)?),
         };
         // The store is asked for a barred name too: it would show in the time if it were not.
-        let found = self.find(&login_name).and_then(|record| barred.map_or(Ok(record), Err));
+        let found = self.find(&login_name);
+        let found = barred.map_or(found, Err);
         let (record, subject) = match (found, decoy) {
             (Ok(record), _) => {
                 let subject = Subject::Account { account: record.account.clone(), login_name: login_name.clone() };
