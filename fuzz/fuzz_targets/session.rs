@@ -15,7 +15,7 @@ use afp_proto::dsi::{Command, Frame};
 use afp_proto::srp::{Challenge, ClientProof, INIT};
 use afp_session::{Event, Service, Session, Settings, Want};
 use libfuzzer_sys::fuzz_target;
-use srp_uam::{Authenticator, DecoySecret, UnknownUsers};
+use srp_uam::{Authenticator, UnknownUsers};
 use srp6a::{Client, Group, Profile};
 use verifier_store::{Format, NewAccount, Store};
 
@@ -24,7 +24,7 @@ static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
     let store = Store::create(Format::Native, &directory.join("accounts")).expect("a new store");
     let account = NewAccount { name: "alice", full_name: None, group: Group::Bits1536, password: b"secret" };
     store.add(&account, &mut getrandom::SysRng).expect("an account");
-    Authenticator::new(Arc::new(store), UnknownUsers::Decoy(DecoySecret::from_bytes([1; 32])))
+    Authenticator::new(Arc::new(store), UnknownUsers::Reveal)
 });
 
 fuzz_target!(|input: &[u8]| {

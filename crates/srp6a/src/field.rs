@@ -277,8 +277,8 @@ impl<P: Prime<L>, const L: usize> MulAssign for Element<P, L> {
 /// (C. H. Lim, P. J. Lee: More flexible exponentiation with precomputation, CRYPTO '94.)
 #[cfg(feature = "std")]
 struct Comb<P: Prime<L>, const L: usize> {
-    /// [`BLOCKS`](comb::BLOCKS) times 2^[`ROWS`](comb::ROWS) entries.
-    entries: Vec<Element<P, L>>,
+    /// In the static itself rather than on the heap: a library of which this is a part may be unloaded.
+    entries: [[Element<P, L>; comb::ENTRIES]; comb::BLOCKS],
 }
 
 /// The measures of the comb. Of those tried, 6 rows and 4 blocks are the fastest: more rows mean fewer multiplications, but
@@ -301,14 +301,17 @@ impl<P: Prime<L>, const L: usize> Comb<P, L> {
         let powers: Vec<_> = core::iter::successors(Some(Field::<P, L>::g()), |power| Some(next(power)))
             .take(comb::ROWS * comb::BLOCKS)
             .collect();
-        let mut entries = Vec::with_capacity(comb::BLOCKS * comb::ENTRIES);
-        for block in 0..comb::BLOCKS {
-            let mut products = Vec::from([Element::<P, L>::one()]);
+        let mut entries = [[Element::one(); comb::ENTRIES]; comb::BLOCKS];
+        for (block, products) in entries.iter_mut().enumerate() {
+            // Each power doubles the number of products: those without it, and those with it.
+            let mut done = 1;
             for power in powers.iter().skip(block).step_by(comb::BLOCKS) {
-                let with_power: Vec<_> = products.iter().map(|product| *product * *power).collect();
-                products.extend(with_power);
+                let (without, with) = products.split_at_mut(done);
+                for (with_power, product) in with.iter_mut().zip(without) {
+                    *with_power = *product * *power;
+                }
+                done *= 2;
             }
-            entries.extend(products);
         }
         Comb { entries }
     }
@@ -317,7 +320,7 @@ impl<P: Prime<L>, const L: usize> Comb<P, L> {
         let mut result = Element::one();
         for column in (0..comb::COLUMNS).rev() {
             result = result.square();
-            for (block, entries) in self.entries.chunks_exact(comb::ENTRIES).enumerate() {
+            for (block, entries) in self.entries.iter().enumerate() {
                 let digit = (0..comb::ROWS).fold(0, |digit, row| {
                     let position = (row * comb::BLOCKS + block) * comb::COLUMNS + column;
                     digit | (bit(e, position) << row)

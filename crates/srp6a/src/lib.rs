@@ -101,6 +101,7 @@ extern crate std;
 mod bytes;
 mod client;
 mod field;
+pub mod formulas;
 mod group;
 mod kernel;
 mod profile;
@@ -113,76 +114,6 @@ mod server;
 pub mod ct_check {
     /// Called with every run of bytes that was computed from secrets and becomes public. Set it once, before anything else.
     pub static DECLASSIFY: std::sync::OnceLock<fn(&mut [u8])> = std::sync::OnceLock::new();
-}
-
-/// The exchange's formulas one by one, private keys of any length: for tests against published intermediate values.
-#[doc(hidden)]
-pub mod for_test {
-    use alloc::vec::Vec;
-
-    use crate::{Group, Profile, SessionKey, field};
-
-    #[must_use]
-    pub fn x(profile: &Profile, identity: &[u8], password: &[u8], salt: &[u8]) -> Vec<u8> {
-        profile.x(identity, password, salt).as_bytes().to_vec()
-    }
-
-    #[must_use]
-    pub fn k(profile: &Profile, group: Group) -> Vec<u8> {
-        profile.k(group).as_bytes().to_vec()
-    }
-
-    #[must_use]
-    pub fn u(profile: &Profile, group: Group, a_pub: &[u8], b_pub: &[u8]) -> Vec<u8> {
-        profile.u(group, a_pub, b_pub).as_bytes().to_vec()
-    }
-
-    /// A from a, v from x.
-    #[must_use]
-    pub fn g_pow(group: Group, exponent: &[u8]) -> Vec<u8> {
-        field::g_pow_bytes(group, exponent).to_vec()
-    }
-
-    #[must_use]
-    pub fn b_pub(group: Group, k: &[u8], v: &[u8], b: &[u8]) -> Vec<u8> {
-        field::b_pub_bytes(group, k, v, b)
-    }
-
-    #[must_use]
-    pub fn server_s(group: Group, a_pub: &[u8], v: &[u8], u: &[u8], b: &[u8]) -> Vec<u8> {
-        field::server_s_bytes(group, a_pub, v, u, b).to_vec()
-    }
-
-    #[must_use]
-    pub fn client_s(group: Group, b_pub: &[u8], k: &[u8], x: &[u8], u: &[u8], a: &[u8]) -> Vec<u8> {
-        field::client_s(group, b_pub, k, x, u, a).to_vec()
-    }
-
-    #[must_use]
-    pub fn session_key(profile: &Profile, s: &[u8]) -> SessionKey {
-        profile.session_key(s)
-    }
-
-    /// A and B are put into the profile's form.
-    #[must_use]
-    pub fn m1(
-        profile: &Profile,
-        group: Group,
-        identity: &[u8],
-        salt: &[u8],
-        a_pub: &[u8],
-        b_pub: &[u8],
-        key: &SessionKey,
-    ) -> Vec<u8> {
-        let a_b = [&*profile.ab_in_m1.apply(a_pub, group), &*profile.ab_in_m1.apply(b_pub, group)];
-        profile.m1(group, identity, salt, a_b, key).as_bytes().to_vec()
-    }
-
-    /// A is put into the profile's form.
-    #[must_use]
-    pub fn m2(profile: &Profile, group: Group, a_pub: &[u8], m1: &[u8], key: &SessionKey) -> Vec<u8> {
-        profile.m2(&profile.a_in_m2.apply(a_pub, group), m1, key).as_bytes().to_vec()
-    }
 }
 
 pub use client::{Client, ClientProof, ServerMisbehaved, WrongServerProof};

@@ -138,9 +138,9 @@ fn leading_zeros_in_s_verifier_and_salt() {
     for round in 0_u64..5000 {
         let a = SeededRng::new(round).bytes::<32>();
         let server = Server::dangerous_with_private_key(&Profile::AFP, USER, &salt, &verifier, &[6; 32]);
-        let a_pub = srp6a::for_test::g_pow(GROUP, &a);
-        let u = srp6a::for_test::u(&Profile::AFP, GROUP, &a_pub, server.b_pub());
-        let s = srp6a::for_test::server_s(GROUP, &a_pub, verifier.as_be_bytes(), &u, &[6; 32]);
+        let a_pub = srp6a::formulas::g_pow(GROUP, &a);
+        let u = srp6a::formulas::u(&Profile::AFP, GROUP, &a_pub, server.b_pub());
+        let s = srp6a::formulas::server_s(GROUP, &a_pub, verifier.as_be_bytes(), &u, &[6; 32]);
         if s[0] != 0 || a_pub[0] == 0 {
             continue;
         }

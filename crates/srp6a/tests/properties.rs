@@ -9,7 +9,7 @@ use num_bigint::BigUint;
 use proptest::prelude::*;
 use srp6a::{
     Client, Form, Group, Hash, Identity, InvalidVerifier, PasswordRule, Profile, Refused, Server, ServerMisbehaved,
-    SessionKeyRule, Verifier, WrongServerProof, for_test,
+    SessionKeyRule, Verifier, WrongServerProof, formulas,
 };
 
 fn groups() -> impl Strategy<Value = Group> {
@@ -77,37 +77,37 @@ proptest! {
         let (slow_group, slow) = (slow_group(group), slow_profile(&profile));
         let (slow_a, slow_b) = (BigUint::from_bytes_be(&a), BigUint::from_bytes_be(&b));
 
-        let x = for_test::x(&profile, &user, &password, &salt);
+        let x = formulas::x(&profile, &user, &password, &salt);
         let slow_x = slow.x(&salt, &user, &password);
         prop_assert_eq!(BigUint::from_bytes_be(&x), slow_x.clone());
-        let v = for_test::g_pow(group, &x);
+        let v = formulas::g_pow(group, &x);
         let slow_v = slow_group.verifier(&slow_x);
-        prop_assert_eq!(&v, &slow_group.pad(&slow_v));
-        let k = for_test::k(&profile, group);
+        prop_assert_eq!(&*v, &slow_group.pad(&slow_v));
+        let k = formulas::k(&profile, group);
         prop_assert_eq!(BigUint::from_bytes_be(&k), slow.k(&slow_group));
 
-        let a_pub = for_test::g_pow(group, &a);
+        let a_pub = formulas::g_pow(group, &a);
         let slow_a_pub = slow_group.a_pub(&slow_a);
-        prop_assert_eq!(&a_pub, &slow_group.pad(&slow_a_pub));
-        let b_pub = for_test::b_pub(group, &k, &v, &b);
+        prop_assert_eq!(&*a_pub, &slow_group.pad(&slow_a_pub));
+        let b_pub = formulas::b_pub(group, &k, &v, &b);
         let slow_b_pub = slow.b_pub(&slow_group, &slow_v, &slow_b);
         prop_assert_eq!(&b_pub, &slow_group.pad(&slow_b_pub));
-        let u = for_test::u(&profile, group, &a_pub, &b_pub);
+        let u = formulas::u(&profile, group, &a_pub, &b_pub);
         let slow_u = slow.u(&slow_group, &slow_a_pub, &slow_b_pub);
         prop_assert_eq!(BigUint::from_bytes_be(&u), slow_u.clone());
 
-        let s = for_test::server_s(group, &a_pub, &v, &u, &b);
+        let s = formulas::server_s(group, &a_pub, &v, &u, &b);
         let slow_s = slow_group.server_s(&slow_a_pub, &slow_v, &slow_u, &slow_b);
-        prop_assert_eq!(&s, &slow_group.pad(&slow_s));
-        prop_assert_eq!(&s, &for_test::client_s(group, &b_pub, &k, &x, &u, &a));
+        prop_assert_eq!(&*s, &slow_group.pad(&slow_s));
+        prop_assert_eq!(&s, &formulas::client_s(group, &b_pub, &k, &x, &u, &a));
         prop_assert_eq!(&slow_s, &slow.client_s(&slow_group, &slow_b_pub, &slow_x, &slow_a, &slow_u));
 
-        let key = for_test::session_key(&profile, &s);
+        let key = formulas::session_key(&profile, &s);
         let slow_key = slow.session_key(&slow_group, &slow_s);
         prop_assert_eq!(key.as_bytes(), &slow_key);
-        let m1 = for_test::m1(&profile, group, &user, &salt, &a_pub, &b_pub, &key);
+        let m1 = formulas::m1(&profile, group, &user, &salt, &a_pub, &b_pub, &key);
         prop_assert_eq!(&m1, &slow.m1(&slow_group, &user, &salt, &slow_a_pub, &slow_b_pub, &slow_key));
-        let m2 = for_test::m2(&profile, group, &a_pub, &m1, &key);
+        let m2 = formulas::m2(&profile, group, &a_pub, &m1, &key);
         prop_assert_eq!(m2, slow.m2(&slow_group, &slow_a_pub, &m1, &slow_key));
     }
 

@@ -15,7 +15,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rand_core::{TryCryptoRng, TryRng};
-use srp6a::{Client, Group, Profile, Server, Verifier, for_test};
+use srp6a::{Client, Group, Profile, Server, Verifier, formulas};
 
 const ROUNDS: usize = 61;
 const TIMES: u32 = 5;
@@ -124,7 +124,7 @@ impl Login {
         let a = number(32, 5).try_into().expect("32 bytes");
         let client = Client::dangerous_with_private_key(&PROFILE, GROUP, &a);
         let a_pub = client.a_pub().to_vec();
-        let u = for_test::u(&PROFILE, GROUP, &a_pub, server.b_pub());
+        let u = formulas::u(&PROFILE, GROUP, &a_pub, server.b_pub());
         let proof = client.prove(USER, PASSWORD, SALT, server.b_pub()).expect("an honest server");
         Login { verifier, b, long_b: number(192, 7), a_pub, u, m1: proof.m1().to_vec() }
     }
@@ -138,7 +138,7 @@ impl Login {
     }
 
     fn secret(&self) {
-        black_box(for_test::server_s(GROUP, &self.a_pub, self.verifier.as_be_bytes(), &self.u, &self.b));
+        black_box(formulas::server_s(GROUP, &self.a_pub, self.verifier.as_be_bytes(), &self.u, &self.b));
     }
 
     fn whole(&self) {
@@ -149,13 +149,14 @@ impl Login {
     fn check(&self, peers: &str, openssl: &mut Peer, libgcrypt: &mut Peer) {
         let mut libgcrypt_short = Peer::start(peers, "libgcrypt", self, &self.b);
         let v = self.verifier.as_be_bytes();
-        let k = for_test::k(&PROFILE, GROUP);
+        let k = formulas::k(&PROFILE, GROUP);
         for (peer, b) in [(openssl, &self.b), (libgcrypt, &self.long_b), (&mut libgcrypt_short, &self.b)] {
-            let expected = [for_test::b_pub(GROUP, &k, v, b), for_test::server_s(GROUP, &self.a_pub, v, &self.u, b)];
+            let expected =
+                [formulas::b_pub(GROUP, &k, v, b), formulas::server_s(GROUP, &self.a_pub, v, &self.u, b).to_vec()];
             let (_, found) = peer.run("login", 1);
             assert_eq!(found, expected.map(|bytes| strip(&hex(&bytes))), "{} computes another B or S", peer.engine);
         }
-        assert_eq!(self.server().b_pub(), for_test::b_pub(GROUP, &k, v, &self.b));
+        assert_eq!(self.server().b_pub(), formulas::b_pub(GROUP, &k, v, &self.b));
         self.whole();
     }
 }
@@ -177,7 +178,7 @@ impl Peer {
             .unwrap_or_else(|error| panic!("cannot start {path}: {error}"));
         let (input, output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
         let mut peer = Peer { engine, child, input, output: BufReader::new(output) };
-        let (k, g) = (for_test::k(&PROFILE, GROUP), [GROUP.generator()]);
+        let (k, g) = (formulas::k(&PROFILE, GROUP), [GROUP.generator()]);
         let v = login.verifier.as_be_bytes();
         for (name, bytes) in
             [("n", GROUP.modulus()), ("g", &g), ("k", &k), ("v", v), ("A", &login.a_pub), ("u", &login.u), ("b", b)]

@@ -8,7 +8,7 @@
 //! formulas one by one, because the engine's client and server rightly do not show their intermediate values.
 
 use sha1::{Digest, Sha1};
-use srp6a::for_test as formulas;
+use srp6a::formulas;
 use srp6a::{Form, Group, Identity, Profile, SessionKey, SessionKeyRule};
 use zeroize::Zeroizing;
 
@@ -165,21 +165,20 @@ impl Again<'_> {
     }
 
     fn verifier(&self, profile: &Profile) -> Zeroizing<Vec<u8>> {
-        let x = Zeroizing::new(formulas::x(profile, self.login_name, self.password, &self.exchange.salt));
-        Zeroizing::new(formulas::g_pow(self.group, &x))
+        formulas::g_pow(self.group, &formulas::x(profile, self.login_name, self.password, &self.exchange.salt))
     }
 
     /// S for a profile's x, k and u.
     fn shared_secret(&self, profile: &Profile) -> Zeroizing<Vec<u8>> {
         let (a_pub, b_pub) = (&self.exchange.a_pub, &self.exchange.b_pub);
         let u = formulas::u(profile, self.group, a_pub, b_pub);
-        Zeroizing::new(match self.secret {
+        match self.secret {
             Secret::Client(a) => {
-                let x = Zeroizing::new(formulas::x(profile, self.login_name, self.password, &self.exchange.salt));
+                let x = formulas::x(profile, self.login_name, self.password, &self.exchange.salt);
                 formulas::client_s(self.group, b_pub, &formulas::k(profile, self.group), &x, &u, a)
             }
             Secret::Server(b) => formulas::server_s(self.group, a_pub, &self.verifier(profile), &u, b),
-        })
+        }
     }
 
     /// The way that gives the captured M1, the specification's first and those nearest to it next.
@@ -344,7 +343,7 @@ mod tests {
             generator: vec![group.generator()],
             salt: SALT.to_vec(),
             b_pub,
-            a_pub,
+            a_pub: a_pub.to_vec(),
             m1,
             m2: Some(m2),
         }

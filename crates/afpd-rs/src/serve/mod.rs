@@ -1,6 +1,6 @@
 //! The daemon: listening sockets, one task per connection, the orderly end, and settings that change while it runs.
 //!
-//! What is said on a connection is decided by [`afp_session`]; what is computed, by [`srp_uam`] in [`pool`]. Here bytes are
+//! What is said on a connection is decided by [`afp_session`]; what is computed, by [`srp_uam`] in `pool`. Here bytes are
 //! carried and time is told.
 
 mod connection;
@@ -152,7 +152,7 @@ impl Door {
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer),
                 Err(error) if is_of_one_connection(&error) => {
-                    debug!("a connection ended before it was accepted: {error}")
+                    debug!("a connection ended before it was accepted: {error}");
                 }
                 Err(error) => {
                     warn!(
