@@ -21,7 +21,7 @@ MAY_KNOW = {
 ONLY_IN = {
     "nom": {"afp-proto"},
     "crypto-bigint": {"srp6a"},
-    "num-bigint": {"testkit"},
+    "num-bigint": {"testkit", "conformance"},
     "tokio": {"afpd-rs"},
     "socket2": {"afpd-rs"},
 }
