@@ -14,7 +14,7 @@ MAY_KNOW = {
     "afp-session": {"afp-proto", "srp-uam"},
     "afpd-rs": {"srp6a", "afp-proto", "verifier-store", "srp-uam", "afp-session"},
     "uams-srp": {"srp-uam", "afp-proto", "verifier-store"},
-    "testkit": {"afp-proto"},
+    "testkit": set(),
     "conformance": {"afp-proto", "testkit"},
 }
 # Libraries that belong to some crates alone.
