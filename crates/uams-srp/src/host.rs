@@ -23,7 +23,7 @@ const OPTION_PASSWORD_FILE: c_int = 4;
 const PASSWORD_FILE_SRP: usize = 4;
 
 /// What `uam_getname` is told of the name's buffer. Ours is twice as long and ends in zero bytes.
-const NAME_BUFFER: c_int = 256;
+const NAME_BUFFER: u16 = 256;
 
 unsafe extern "C" {
     fn uam_getname(obj: *mut c_void, name: *mut c_char, length: c_int) -> *mut libc::passwd;
@@ -55,7 +55,7 @@ struct LogKind {
 
 const LOG_KINDS: usize = 11;
 /// The kind of lines that login methods write.
-const LOG_KIND_UAMS: usize = 7;
+const LOG_KIND_UAMS: u8 = 7;
 
 /// afpd, seen through the `obj` it hands to each call.
 #[derive(Clone, Copy)]
@@ -89,14 +89,14 @@ impl Host for AfpdHost {
     }
 
     fn find_user(&self, name: &CString) -> Option<SystemUser<Self::User>> {
-        let mut buffer: [c_char; 2 * NAME_BUFFER as usize] = [0; _];
-        let room = buffer.get_mut(..NAME_BUFFER as usize)?;
+        let mut buffer = [0; 2 * NAME_BUFFER as usize];
+        let room = buffer.get_mut(..usize::from(NAME_BUFFER))?;
         for (to, from) in room.get_mut(..name.as_bytes_with_nul().len())?.iter_mut().zip(name.as_bytes()) {
             *to = from.cast_signed() as c_char;
         }
         // SAFETY: the buffer holds a name ended by a zero byte and has more room than afpd is told of; afpd may write another
         // name into it.
-        let user = unsafe { uam_getname(self.obj, buffer.as_mut_ptr(), NAME_BUFFER) };
+        let user = unsafe { uam_getname(self.obj, buffer.as_mut_ptr(), NAME_BUFFER.into()) };
         let handle = NonNull::new(user)?;
         // SAFETY: not NULL, it points to afpd's (or the C library's) `struct passwd`, which stays as it is until the next call of `uam_getname`.
         let libc::passwd { pw_name, pw_uid, .. } = unsafe { *handle.as_ptr() };
@@ -159,14 +159,16 @@ pub(crate) fn log(level: Level, line: &str) {
         Level::Info => 5,
         Level::Debug => 6,
     };
-    // SAFETY: its size has been found to be that of the layout declared here.
-    let settings = unsafe { &*(&raw const type_configs) };
-    let Some(settings) = settings.get(LOG_KIND_UAMS).filter(|settings| settings.level >= level) else { return };
+    // SAFETY: the table has been found to be of the size declared here, so this entry lies in it; afpd has no other thread that writes to it.
+    let settings = unsafe { (&raw const type_configs).cast::<LogKind>().add(usize::from(LOG_KIND_UAMS)).read() };
+    if settings.level < level {
+        return;
+    }
     // SAFETY: with the layout goes this list of parameters; one string for one `%s`.
     unsafe {
         make_log_entry(
             level,
-            LOG_KIND_UAMS as c_int,
+            LOG_KIND_UAMS.into(),
             c"uams_srp.rs".as_ptr(),
             settings.microseconds,
             0,

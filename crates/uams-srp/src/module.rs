@@ -128,11 +128,11 @@ impl Module {
 
         let opened = open_store(host);
         let store = match &opened {
-            Ok(store) => format!("{} {:?}", store.format(), store.path()),
-            Err(_) => format!("no verifier store at {:?}", path.unwrap_or_default()),
+            Ok(store) => format!("{} {}", store.format(), shown(store.path())),
+            Err(_) => format!("no verifier store at {}", shown(&path.unwrap_or_default())),
         };
         let unknown_users = if module.decoy.is_some() { "decoy" } else { "reveal" };
-        let settings = source.map_or("defaults".to_owned(), |source| format!("{source:?}"));
+        let settings = source.map_or("defaults".to_owned(), |source| shown(&source));
         let version = env!("CARGO_PKG_VERSION");
         let line = format!("{SELF} {version} loaded: {store}; unknown users: {unknown_users}; settings: {settings}");
         host.log(Level::Note, &line);
@@ -153,10 +153,10 @@ impl Module {
             return refused(host, b"", "no login name of type 3 with 1 to 255 bytes", PARAM_ERR);
         }
         // A lone 01: afpd has taken the marker's first byte for the pad.
-        if user_auth_info != [1] {
-            if let Err(malformed) = srp::decode_init(user_auth_info) {
-                return reject(host, name, &Rejected::InitMalformed(malformed));
-            }
+        if user_auth_info != [1]
+            && let Err(malformed) = srp::decode_init(user_auth_info)
+        {
+            return reject(host, name, &Rejected::InitMalformed(malformed));
         }
         self.begin(host, name)
     }
@@ -356,6 +356,10 @@ fn log_refusal<H: Host>(host: &H, level: Level, typed: &[u8], reason: &str, resu
 /// As C wants it; none if there is a zero byte in it.
 fn c_string(name: &[u8]) -> Option<CString> {
     CString::new(name).ok()
+}
+
+fn shown(path: &Path) -> String {
+    quoted(path.as_os_str().as_encoded_bytes())
 }
 
 /// The bytes between quotes; text is shown as such, everything unprintable escaped.

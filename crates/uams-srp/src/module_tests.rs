@@ -275,8 +275,7 @@ fn one_exchange_at_a_time() {
     assert_eq!((signed_in(&carol), scene.host.user_name.borrow().as_slice()), (Some(1002), &b"carol"[..]));
 
     scene.module.logout();
-    type Call = fn(&mut Scene) -> Answer<u32>;
-    let dropping: [Call; 4] = [
+    let dropping: [fn(&mut Scene) -> Answer<u32>; 4] = [
         |scene| scene.begins("nobody"),
         |scene| scene.begins(""),
         |scene| scene.module.login_ext(&scene.host, b"atalk1", &[9]),

@@ -33,7 +33,8 @@ pub(crate) struct ScriptedHost {
 impl ScriptedHost {
     /// The lines since the last call.
     pub(crate) fn log_lines(&self) -> String {
-        self.lines.take().into_iter().map(|(level, line)| format!("{level:?}: {line}\n")).collect()
+        let lines: Vec<_> = self.lines.take().iter().map(|(level, line)| format!("{level:?}: {line}")).collect();
+        lines.join("\n")
     }
 }
 

@@ -180,7 +180,7 @@ mod tests {
         let example = include_str!("../../../config/afpd-rs.toml");
         let keys =
             example.lines().map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')).unwrap_or(line));
-        let all: String = keys.map(|line| format!("{line}\n")).collect();
+        let all = keys.collect::<Vec<_>>().join("\n");
         assert!(all.contains("\nunknown_users = \"reveal\"\n") && all.contains("\nlisten = "), "{all}");
         assert!(read(&all).unwrap().decoy.is_none());
         assert!(read(&all.replace("\"reveal\"", "\"decoy\"")).unwrap().decoy.is_some());

@@ -229,9 +229,9 @@ fn hostile_inputs() {
     for length in (0..70).chain([4095, 4096, 4097, 60_000]) {
         let answer = host.login_ext(b"atalk1", &vec![0x55; length]);
         if length == 0 {
-            drop(Host::challenge(&answer))
+            drop(Host::challenge(&answer));
         } else {
-            assert_eq!(answer, PARAM_ERR, "{length}")
+            assert_eq!(answer, PARAM_ERR, "{length}");
         }
         host.says(&format!("login {}", hex(&vec![0x55; length])), PARAM_ERR);
     }
@@ -423,5 +423,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(hex: &str) -> Vec<u8> {
-    (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+    let digit = |digit: u8| u8::try_from(char::from(digit).to_digit(16).unwrap()).unwrap();
+    hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
