@@ -23,6 +23,7 @@ use bytes::Bytes;
 use getrandom::SysRng;
 use srp6a::{Client, Group, Profile, ServerMisbehaved, WrongServerProof};
 use thiserror::Error;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::cli::Target;
 use crate::exit::{Exit, Failure};
@@ -188,7 +189,8 @@ pub fn login(
 #[must_use]
 pub fn server_name(info: &ServerInfo) -> String {
     match &info.utf8_server_name {
-        Some(name) => String::from_utf8_lossy(name).into_owned(),
+        // Servers decompose it; terminals and our escaping like it composed.
+        Some(name) => String::from_utf8_lossy(name).nfc().collect(),
         None => mac_roman(&info.server_name),
     }
 }

@@ -5,8 +5,10 @@
 //! login peer=192.0.2.7:49153 name="alice" uam="SRP" outcome="refused" reason="wrong password" result=-6754 ms=2
 //! login peer=192.0.2.7:49154 name="alice" uam="SRP" outcome="abandoned" reason="no answer to the challenge" ms=60000
 //! ```
-//! What a client sent is quoted and escaped: a name with a line feed or a terminal sequence in it stays one harmless line.
+//! What a client sent is quoted and escaped by the log's own format: a name with a line feed or a terminal sequence in it stays one
+//! harmless line. A name that is not UTF-8 is shown with `\xff` for each byte that is not ASCII.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use afp_session::{Ending, LoginOutcome, LoginRefusal, LoginReport};
@@ -15,25 +17,25 @@ use tracing::{debug, error, info, warn};
 
 /// Writes the line of one login attempt.
 pub(super) fn write(peer: SocketAddr, report: &LoginReport) {
-    let name = quoted(&report.login_name);
-    let uam = quoted(&report.uam);
-    let ms = report.took.as_millis();
+    let name = &*text(&report.login_name);
+    let uam = &*text(&report.uam);
+    let ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
     match &report.outcome {
         LoginOutcome::SignedIn { account, form } => {
             let form = form_name(*form);
-            info!(%peer, %name, %uam, outcome = "signed-in", reason = "proof verified", ?account, form, result = 0, ms, "login");
+            info!(%peer, name, uam, outcome = "signed-in", reason = "proof verified", account = &**account, form, result = 0, ms, "login");
         }
         LoginOutcome::Refused { why, answer } => {
             let reason = format!("{why}");
             let result = answer.result.0;
             if is_ours(why) {
-                error!(%peer, %name, %uam, outcome = "refused", reason, result, ms, "login");
+                error!(%peer, name, uam, outcome = "refused", reason, result, ms, "login");
             } else {
-                warn!(%peer, %name, %uam, outcome = "refused", reason, result, ms, "login");
+                warn!(%peer, name, uam, outcome = "refused", reason, result, ms, "login");
             }
         }
         LoginOutcome::Abandoned => {
-            info!(%peer, %name, %uam, outcome = "abandoned", reason = "no answer to the challenge", ms, "login");
+            info!(%peer, name, uam, outcome = "abandoned", reason = "no answer to the challenge", ms, "login");
         }
     }
 }
@@ -80,26 +82,81 @@ fn form_name(form: ProofForm) -> &'static str {
     }
 }
 
-/// The bytes between quotes; text is shown as such, everything unprintable escaped.
-fn quoted(bytes: &[u8]) -> String {
+/// The bytes as text, lossless for text.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => format!("{text:?}"),
-        Err(_) => format!("\"{}\"", bytes.escape_ascii()),
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.escape_ascii().to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that a refused login of this name leaves, for people and as JSON.
+    fn lines(name: &[u8]) -> [String; 2] {
+        let why = LoginRefusal::Rejected(Rejected::NoRecord(NoRecord::Unknown));
+        let answer = why.answer();
+        let outcome = LoginOutcome::Refused { why, answer };
+        let took = Duration::from_millis(2);
+        let report = LoginReport { login_name: name.to_vec(), uam: b"SRP".to_vec(), took, outcome };
+        let (human, json) = (Memory::default(), Memory::default());
+        let writer = |memory: &Memory| {
+            let memory = memory.clone();
+            move || memory.clone()
+        };
+        let plain = tracing_subscriber::fmt().without_time().with_ansi(false).with_target(false);
+        let flat = tracing_subscriber::fmt().json().flatten_event(true).without_time().with_target(false);
+        let peer = SocketAddr::from(([192, 0, 2, 7], 49152));
+        tracing::subscriber::with_default(plain.with_writer(writer(&human)).finish(), || write(peer, &report));
+        tracing::subscriber::with_default(flat.with_writer(writer(&json)).finish(), || write(peer, &report));
+        [human, json].map(|memory| String::from_utf8(memory.0.lock().unwrap().clone()).unwrap())
+    }
+
+    #[test]
+    fn the_promised_line() {
+        let [human, json] = lines(b"alice");
+        assert_eq!(
+            human.trim_start(),
+            "WARN login peer=192.0.2.7:49152 name=\"alice\" uam=\"SRP\" outcome=\"refused\" reason=\"unknown login name\" result=-5023 ms=2\n"
+        );
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let expected = serde_json::json!({
+            "level": "WARN", "message": "login", "peer": "192.0.2.7:49152", "name": "alice", "uam": "SRP",
+            "outcome": "refused", "reason": "unknown login name", "result": -5023, "ms": 2
+        });
+        assert_eq!(json, expected);
+    }
 
     #[test]
     fn a_name_cannot_forge_a_line() {
-        assert_eq!(quoted(b"alice"), r#""alice""#);
-        assert_eq!(quoted("Zo\u{eb}".as_bytes()), "\"Zo\u{eb}\"");
-        assert_eq!(quoted(b"a\nlogin peer=1"), r#""a\nlogin peer=1""#);
-        assert_eq!(quoted(b"a\" outcome=\"signed-in"), r#""a\" outcome=\"signed-in""#);
-        assert_eq!(quoted(b"\x1b[2J"), r#""\u{1b}[2J""#);
-        assert_eq!(quoted("\u{202e}evil".as_bytes()), r#""\u{202e}evil""#);
-        assert_eq!(quoted(b"\xff\x00\""), r#""\xff\x00\"""#);
+        for name in ["a\nWARN login peer=192.0.2.9:1", "a\" outcome=\"signed-in", "\x1b[2J", "\u{202e}evil", "\r"] {
+            let [human, json] = lines(name.as_bytes());
+            assert_eq!(human.lines().count(), 1, "{human}");
+            assert!(human.contains(&format!("name={name:?} uam=")), "{human}");
+            assert!(!human.trim_end().contains(char::is_control), "{human}");
+            assert_eq!(json.lines().count(), 1, "{json}");
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(json["name"], name);
+        }
+        assert!(lines(b"\xff\x00")[0].contains(r#"name="\\xff\\x00" uam="#));
     }
 }
