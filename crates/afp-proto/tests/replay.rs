@@ -1,5 +1,5 @@
-//! Every capture in `captures/`: each frame, and each message this crate knows, is decoded and must encode to the same bytes
-//! again. Where the secrets are known, the proofs are recomputed with testkit's slow SRP.
+//! Every capture in `captures/` and `captures/ours`: each frame, and each message this crate knows, is decoded and must encode
+//! to the same bytes again. Where the secrets are known, the proofs are recomputed with testkit's slow SRP.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use afp_proto::ResultCode;
-use afp_proto::afp::{Call, FpGetSrvrMsgReply, FpGetSrvrParmsReply, FpLoginCont, FpLoginExt};
+use afp_proto::afp::{Call, FpGetSrvrMsgReply, FpGetSrvrParmsReply, FpGetUserInfoReply, FpLoginCont, FpLoginExt};
 use afp_proto::dsi::{Attention, Command, Frame, Framer, Kind, OpenSessionOptions, OpenSessionReply};
 use afp_proto::server_info::ServerInfo;
 use afp_proto::srp::{self, Challenge, ClientProof, InitMarker, ServerProof, UnknownUser};
@@ -27,31 +27,10 @@ fn captures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../captures")
 }
 
+/// With Netatalk 4.5.1.
 #[test]
 fn every_frame_and_message_encodes_to_the_same_bytes() {
-    let manifest = Manifest::read(&captures()).unwrap();
-    let mut all = Met::new();
-    for entry in &manifest.capture {
-        let capture = Capture::read(&captures().join(&entry.file)).unwrap();
-        let mut frames = 0;
-        let mut met = Met::new();
-        for connection in &capture.connections {
-            frames += replay(connection, &entry.secrets, &mut met);
-        }
-        assert_eq!(frames, entry.frames, "{}: number of frames; it decodes to {met:?}", entry.file);
-        let proofs = met.get("ClientProof").copied().unwrap_or_default();
-        let keyed = met.get("recomputed proof").copied().unwrap_or_default();
-        match entry.secrets {
-            Secrets::None => assert_eq!(proofs, 0, "{}: has a proof after all", entry.file),
-            Secrets::WireOnly => assert!(proofs > 0, "{}: has no proof", entry.file),
-            Secrets::Keyed { .. } => {
-                assert!(keyed > 0 && keyed == proofs, "{}: not every proof recomputed", entry.file);
-            }
-        }
-        for (name, count) in met {
-            *all.entry(name).or_default() += count;
-        }
-    }
+    let met = replay_folder(&captures());
     // Each of these is in at least one capture; if one is missing here, the replay has stopped looking at it.
     for name in [
         "Attention",
@@ -74,8 +53,63 @@ fn every_frame_and_message_encodes_to_the_same_bytes() {
         "proof failure",
         "unknown user, empty",
     ] {
-        assert!(all.contains_key(name), "no capture has {name}: {all:?}");
+        assert!(met.contains_key(name), "no capture has {name}: {met:?}");
     }
+}
+
+/// The same scenes with our server, and every message in them one that this crate knows.
+#[test]
+fn every_frame_and_message_of_ours_encodes_to_the_same_bytes() {
+    let met = replay_folder(&captures().join("ours"));
+    let expected = [
+        ("Attention", 3),
+        ("Challenge", 3),
+        ("ClientProof", 3),
+        ("FPGetSrvrMsg", 2),
+        ("FPGetSrvrMsg reply", 2),
+        ("FPGetSrvrParms", 2),
+        ("FPGetSrvrParms reply", 2),
+        ("FPGetUserInfo", 2),
+        ("FPGetUserInfo reply", 2),
+        ("FPLoginCont", 3),
+        ("FPLoginExt", 5),
+        ("FPLogout", 2),
+        ("OpenSessionOptions", 5),
+        ("OpenSessionReply", 5),
+        ("ServerInfo", 5),
+        ("ServerProof", 2),
+        ("UnknownUser", 2),
+        ("proof failure", 1),
+        ("recomputed proof", 3),
+    ];
+    assert_eq!(met, Met::from(expected));
+}
+
+/// Replays the captures in a folder and says what was met.
+fn replay_folder(folder: &Path) -> Met {
+    let mut all = Met::new();
+    for entry in &Manifest::read(folder).unwrap().capture {
+        let capture = Capture::read(&folder.join(&entry.file)).unwrap();
+        let mut frames = 0;
+        let mut met = Met::new();
+        for connection in &capture.connections {
+            frames += replay(connection, &entry.secrets, &mut met);
+        }
+        assert_eq!(frames, entry.frames, "{}: number of frames; it decodes to {met:?}", entry.file);
+        let proofs = met.get("ClientProof").copied().unwrap_or_default();
+        let keyed = met.get("recomputed proof").copied().unwrap_or_default();
+        match entry.secrets {
+            Secrets::None => assert_eq!(proofs, 0, "{}: has a proof after all", entry.file),
+            Secrets::WireOnly => assert!(proofs > 0, "{}: has no proof", entry.file),
+            Secrets::Keyed { .. } => {
+                assert!(keyed > 0 && keyed == proofs, "{}: not every proof recomputed", entry.file);
+            }
+        }
+        for (name, count) in met {
+            *all.entry(name).or_default() += count;
+        }
+    }
+    all
 }
 
 /// Replays one connection and returns how many frames it has.
@@ -182,6 +216,10 @@ fn reply(request: &Frame, frame: &Frame, login: &mut Login, secrets: &Secrets, m
             assert_eq!(FpGetSrvrMsgReply::decode(payload).unwrap().encode(), payload);
             count(met, "FPGetSrvrMsg reply");
         }
+        Call::GetUserInfo(_) => {
+            assert_eq!(FpGetUserInfoReply::decode(payload).unwrap().encode(), payload);
+            count(met, "FPGetUserInfo reply");
+        }
         Call::Logout(_) => assert!(payload.is_empty()),
         Call::LoginExt(call) if call.uam == b"SRP" => {
             login.uses_srp = true;
@@ -235,36 +273,37 @@ fn srp_second_reply(
     }
     if let Secrets::Keyed { user, password, a } = secrets {
         let challenge = login.challenge.as_deref().expect("a challenge before the proof");
-        assert_eq!(recompute(user, password, &unhex(a), challenge, call.user_auth_info, payload), Ok(()));
+        let server = (result == ResultCode::NO_ERR).then_some(payload);
+        assert_eq!(recompute(user, password, &unhex(a), challenge, call.user_auth_info, server), Ok(()));
         count(met, "recomputed proof");
     }
 }
 
-/// Computes both proofs from the password and the client's secret exponent and compares them with what was sent. The error
-/// names what differs first.
+/// Computes both proofs from the password that the client used and its secret exponent, and compares them with what was
+/// sent; a server that refused the proof has sent none of its own. The error names what differs first.
 fn recompute(
     user: &str,
     password: &str,
     a: &[u8],
     challenge: &[u8],
     client: &[u8],
-    server: &[u8],
+    server: Option<&[u8]>,
 ) -> Result<(), &'static str> {
     let form = AForm::SPECIFICATION;
     let wanted =
         AfpClientExchange::answer(user.as_bytes(), password.as_bytes(), challenge, a, form).ok_or("challenge")?;
     let client = ClientProof::decode(client).unwrap();
-    let server = ServerProof::decode(server).unwrap();
-    for (name, sent, wanted) in [
-        ("A", client.a_pub.as_bytes(), &wanted.a_pub),
-        ("M1", client.m1.as_bytes(), &wanted.m1),
-        ("M2", server.m2.as_bytes(), &wanted.m2),
-    ] {
-        if sent != wanted {
-            return Err(name);
-        }
+    let server = server.map(|payload| ServerProof::decode(payload).unwrap());
+    if client.a_pub.as_bytes() != wanted.a_pub {
+        return Err("A");
     }
-    Ok(())
+    if client.m1.as_bytes() != wanted.m1 {
+        return Err("M1");
+    }
+    match server {
+        Some(proof) if proof.m2.as_bytes() != wanted.m2 => Err("M2"),
+        _ => Ok(()),
+    }
 }
 
 /// A login that Netatalk 4.5.1 accepted, with its secrets.
@@ -322,7 +361,7 @@ fn keyed_exchanges_with_netatalk() {
 
         let reply = unhex(&transcript.logincont_reply);
         assert_eq!(ServerProof::decode(&reply).unwrap().encode(), reply);
-        assert_eq!(recompute(user, password, &unhex(a), &challenge, call.user_auth_info, &reply), Ok(()));
+        assert_eq!(recompute(user, password, &unhex(a), &challenge, call.user_auth_info, Some(&reply)), Ok(()));
     }
 }
 
@@ -364,10 +403,14 @@ fn a_wrong_password_or_reply_is_noticed() {
     let client = unhex(&transcript.logincont_request).split_off(4);
     let (challenge, mut server) = (unhex(&transcript.loginext_reply), unhex(&transcript.logincont_reply));
     let a = unhex(&transcript.a);
-    assert_eq!(recompute(&transcript.user, "oc34thA3", &a, &challenge, &client, &server), Err("M1"));
+    let result = |password: &str, a: &[u8], server: &[u8]| {
+        recompute(&transcript.user, password, a, &challenge, &client, Some(server))
+    };
+    assert_eq!(result(&transcript.password, &a, &server), Ok(()));
+    assert_eq!(result("oc34thA3", &a, &server), Err("M1"));
+    assert_eq!(result(&transcript.password, &[1], &server), Err("A"));
     *server.last_mut().unwrap() ^= 1;
-    assert_eq!(recompute(&transcript.user, &transcript.password, &a, &challenge, &client, &server), Err("M2"));
-    assert_eq!(recompute(&transcript.user, &transcript.password, &[1], &challenge, &client, &server), Err("A"));
+    assert_eq!(result(&transcript.password, &a, &server), Err("M2"));
 }
 
 fn count(met: &mut Met, name: &'static str) {
