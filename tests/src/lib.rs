@@ -11,7 +11,8 @@
 //! AFP_SUBJECT=127.0.0.1:548 AFP_SUBJECT_KIND=netatalk cargo test -p conformance  the real Netatalk (interop/run.sh does it)
 //! ```
 //!
-//! [`testkit::subject`] has the other variables. Cases that need settings of their own (timers, decoy) are skipped, and say so,
+//! With `AFP_SUBJECT_SRP_MODULE=afpd-rs` as well, it is a Netatalk with our uams_srp.so in the place of its own (interop/run-module.sh): what
+//! the module decides is then as with ours, the rest as with Netatalk. [`testkit::subject`] has the other variables. Cases that need settings of their own (timers, decoy) are skipped, and say so,
 //! where the subject is not ours to configure. No case waits for time to pass unless the passing of time is what it is about;
 //! "the connection is still open" is shown by a call that gets its answer ([`Peer::is_heard`]), not by waiting.
 //!
@@ -151,11 +152,24 @@ pub const fn replied_and_hung_up(code: i32) -> Answer {
 pub struct Want {
     ours: Answer,
     netatalk: Answer,
+    /// Netatalk with our uams_srp.so.
+    module: Answer,
 }
+
+impl Want {
+    /// With our module in Netatalk the answer is yet another.
+    #[must_use]
+    pub const fn module(self, answer: Answer) -> Want {
+        Want { module: answer, ..self }
+    }
+}
+
+/// The differences that our module for Netatalk makes too. What the others are about is decided before a module is asked.
+const OF_THE_MODULE: [&str; 5] = ["unknown-user", "shell", "user-auth-info", "padded-proof", "trailing-bytes"];
 
 impl From<Answer> for Want {
     fn from(answer: Answer) -> Want {
-        Want { ours: answer, netatalk: answer }
+        Want { ours: answer, netatalk: answer, module: answer }
     }
 }
 
@@ -163,7 +177,7 @@ impl From<Answer> for Want {
 #[must_use]
 pub fn differs(key: &str, ours: Answer, netatalk: Answer) -> Want {
     assert!(DIFFERENCES.contains(&format!("| `{key}` |")), "docs/netatalk-differences.md has no row for {key}");
-    Want { ours, netatalk }
+    Want { ours, netatalk, module: if OF_THE_MODULE.contains(&key) { ours } else { netatalk } }
 }
 
 /// The client's side of one connection. It says the polite goodbye when dropped: Netatalk keeps a signed-in session that is not
@@ -280,9 +294,10 @@ impl Peer {
     #[track_caller]
     pub fn hears(&mut self, want: impl Into<Want>) -> Vec<u8> {
         let want = want.into();
-        let want = match self.kind() {
-            Kind::AfpdRs => want.ours,
-            Kind::Netatalk => want.netatalk,
+        let want = match (self.kind(), self.subject.srp_is_ours) {
+            (Kind::AfpdRs, _) => want.ours,
+            (Kind::Netatalk, false) => want.netatalk,
+            (Kind::Netatalk, true) => want.module,
         };
         let payload = want.reply.map(|(code, payload)| self.hears_reply(code, payload)).unwrap_or_default();
         match want.then {

@@ -156,7 +156,10 @@ fn cve_2024_38439_cve_2024_38440_short_user_auth_info() {
         (call.pad, call.user_auth_info) = (Pad::Never, tail.clone());
         let known = [vec![], vec![0, 1], vec![0, 0, 1]].contains(&tail);
         let ours = if known { challenged() } else { refused(code::PARAM_ERR) };
-        frame(dsi::COMMAND, 0, &call.bytes(), differs("user-auth-info", ours, challenged()));
+        let want = differs("user-auth-info", ours, challenged());
+        // What afpd leaves of `0001` when it takes the first byte for the pad.
+        let want = if tail == [1] { want.module(challenged()) } else { want };
+        frame(dsi::COMMAND, 0, &call.bytes(), want);
     }
     for name in [[].as_slice(), &[1], &[255, b'a'], &[6, b'a', b't']] {
         frame(dsi::COMMAND, 0, &fp_login(b"AFP3.4", b"SRP", name), refused(code::PARAM_ERR));

@@ -13,6 +13,7 @@
 //! | `AFP_SUBJECT_NOSHELL_USER` | noshell | a second such account; with Netatalk, one whose shell is not allowed |
 //! | `AFP_SUBJECT_PASSWORD` | oc34thA2 | of all of them |
 //! | `AFP_SUBJECT_LOGIN_MESSAGE` | Welcome to the peer | what FPGetSrvrMsg type 0 answers |
+//! | `AFP_SUBJECT_SRP_MODULE` | | `afpd-rs`: a Netatalk whose uams_srp.so is ours |
 //! | `AFPD_RS` | built when needed | the `afpd-rs` binary to start |
 
 use std::fmt::Write as _;
@@ -59,6 +60,8 @@ pub struct Subject {
     pub address: SocketAddr,
     /// What it is.
     pub kind: Kind,
+    /// Whether the SRP login is ours: always with ours, and with a Netatalk that has our module.
+    pub srp_is_ours: bool,
     /// Who may log in.
     pub accounts: Accounts,
     /// What it says after login.
@@ -114,13 +117,19 @@ impl Subject {
         let found =
             address.to_socket_addrs().map_err(|e| io::Error::other(format!("AFP_SUBJECT={address}: {e}")))?.next();
         let address = found.ok_or_else(|| io::Error::other(format!("AFP_SUBJECT={address} has no address")))?;
-        Ok(Subject { address, kind, accounts: accounts(), login_message: login_message(), daemon: None })
+        let srp_is_ours = match env::var("AFP_SUBJECT_SRP_MODULE").as_deref() {
+            Ok("afpd-rs") => true,
+            Err(_) => kind == Kind::AfpdRs,
+            Ok(other) => return Err(io::Error::other(format!("AFP_SUBJECT_SRP_MODULE is {other:?}, not afpd-rs"))),
+        };
+        let (accounts, login_message) = (accounts(), login_message());
+        Ok(Subject { address, kind, srp_is_ours, accounts, login_message, daemon: None })
     }
 
     fn start(config: &str) -> io::Result<Subject> {
         let (accounts, login_message) = (accounts(), login_message());
         let (address, daemon) = Daemon::start(config, &accounts, &login_message)?;
-        Ok(Subject { address, kind: Kind::AfpdRs, accounts, login_message, daemon: Some(daemon) })
+        Ok(Subject { address, kind: Kind::AfpdRs, srp_is_ours: true, accounts, login_message, daemon: Some(daemon) })
     }
 }
 

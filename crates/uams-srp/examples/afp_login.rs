@@ -191,7 +191,7 @@ impl Session {
     fn writes_and_reads(&mut self, volume: &str) -> Result<()> {
         let content: Vec<u8> = (0..100_000_u32).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
         let size = u64::try_from(content.len())?.to_be_bytes();
-        let path = [&[3, 0, 8, 0, 0x01, 0x03][..], &10_u16.to_be_bytes(), b"a file.bin"].concat();
+        let path = [&[3, 8, 0, 1, 3][..], &10_u16.to_be_bytes(), b"a file.bin"].concat();
         let name = [&[u8::try_from(volume.len())?], volume.as_bytes()].concat();
         let root = [0, 0, 0, 2];
 
