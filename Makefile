@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SECONDS_EACH ?= 60
 
-.PHONY: help run build test check fmt clippy doc deny arrows ct-check bench fuzz-smoke interop conformance install clean
+.PHONY: help run build test check fmt clippy doc deny arrows ct-check bench fuzz-smoke interop conformance install module install-module uninstall-module interop-module clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,26 @@ conformance: ## the black-box suite; AFP_SUBJECT=host:port names another server
 
 interop: ## the real peers: Netatalk, its tests, nmap, tshark (Debian, root)
 	interop/run.sh
+
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+UAMDIR ?= $(shell afpd -V 2>/dev/null | sed -n 's/^ *UAM search path:[[:space:]]*//p')
+INSTALLED_MODULE = $(DESTDIR)$(UAMDIR:/=)/uams_srp.so
+
+module: ## build uams_srp.so, the SRP login for Netatalk (docs/netatalk-module.md)
+	$(CARGO) build --release --locked -p uams-srp
+
+install-module: module ## put it in the place of Netatalk's, kept beside it; UAMDIR= names the directory
+	@test -d "$(DESTDIR)$(UAMDIR)" -a -n "$(UAMDIR)" || { echo "no directory of Netatalk's login modules: name it with UAMDIR= (afpd -V shows it)"; exit 1; }
+	@if [ -e "$(INSTALLED_MODULE)" ] && ! grep -q 'afpd-rs uams_srp' "$(INSTALLED_MODULE)"; then cp -p "$(INSTALLED_MODULE)" "$(INSTALLED_MODULE).netatalk"; fi
+	install -m 644 "$(TARGET)/release/libuams_srp.so" "$(INSTALLED_MODULE).new"
+	mv -f "$(INSTALLED_MODULE).new" "$(INSTALLED_MODULE)"
+
+uninstall-module: ## put Netatalk's own uams_srp.so back
+	@test -e "$(INSTALLED_MODULE).netatalk" || { echo "nothing to put back: there is no $(INSTALLED_MODULE).netatalk"; exit 1; }
+	mv -f "$(INSTALLED_MODULE).netatalk" "$(INSTALLED_MODULE)"
+
+interop-module: ## the real afpd with our uams_srp.so (Debian, root)
+	interop/run-module.sh
 
 PREFIX ?= /usr/local
 install: build ## install the program, its manual and the example configuration below DESTDIR
