@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use getrandom::SysRng;
+use sd_notify::NotifyState;
 use srp6a::Group;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,7 +51,9 @@ pub fn serve(asked: &Serve, global: &Global, out: &mut dyn Write) -> Result<Exit
         let shutdown = shutdown()?;
         let requests = reload_requests()?;
         announce(&server, out)?;
-        server.run(shutdown, requests, || reload(asked, global, &log).map_err(anyhow::Error::msg)).await;
+        tell_systemd(&[NotifyState::Ready]);
+        let reload = || told_to_systemd(|| reload(asked, global, &log)).map_err(anyhow::Error::msg);
+        server.run(shutdown, requests, reload).await;
         Ok(Exit::Done)
     })
 }
@@ -150,6 +153,7 @@ fn shutdown() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        tell_systemd(&[NotifyState::Stopping]);
     })
 }
 
@@ -169,6 +173,24 @@ fn reload(asked: &Serve, global: &Global, log: &LogControl) -> Result<(Config, S
         warn!("settings: {doubt}");
     }
     Ok((place.config, store))
+}
+
+/// What is told to systemd around a reload. It is over, well or not: the server serves either way.
+fn told_to_systemd<T>(reload: impl FnOnce() -> T) -> T {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell_systemd(&[NotifyState::Reloading, now]),
+        Err(error) => warn!("systemd is not told of the reload, the clock cannot be read: {error}"),
+    }
+    let reloaded = reload();
+    tell_systemd(&[NotifyState::Ready]);
+    reloaded
+}
+
+/// Tells systemd, if it started us as a service of `Type=notify` (sd_notify(3)); otherwise nothing.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!("systemd cannot be told {state:?}: {error}");
+    }
 }
 
 /// `$XDG_STATE_HOME/afpd-rs-quickstart`, usually `~/.local/state/…`; without a home, beside where we were started.
