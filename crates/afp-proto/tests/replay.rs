@@ -396,6 +396,25 @@ fn real_messages_cut_and_lengthened() {
     assert_eq!(ServerInfo::decode(&with(&block, &[0])), ServerInfo::decode(&block), "no offset leads there");
 }
 
+/// What the specification has as zero and no server reads: the pad behind the command, FPLoginExt's flags, FPLoginCont's ID.
+#[test]
+fn pads_ids_and_flags_are_not_looked_at() {
+    let transcript = transcripts().remove(0);
+    let ext = unhex(&transcript.loginext_request);
+    assert_eq!(ext[1..4], [0, 0, 0]);
+    let mut other = ext.clone();
+    other[1..4].fill(0xff);
+    let (ext, other) = (FpLoginExt::decode(&ext).unwrap(), FpLoginExt::decode(&other).unwrap());
+    assert_eq!(other, FpLoginExt { flags: 0xffff, ..ext });
+
+    let cont = unhex(&transcript.logincont_request);
+    assert_eq!(cont[1..4], [0, 0, 0]);
+    let mut other = cont.clone();
+    other[1..4].fill(0xff);
+    let (cont, other) = (FpLoginCont::decode(&cont).unwrap(), FpLoginCont::decode(&other).unwrap());
+    assert_eq!(other, FpLoginCont { pad: 0xff, id: 0xffff, ..cont });
+}
+
 /// The recomputation must be able to fail.
 #[test]
 fn a_wrong_password_or_reply_is_noticed() {
