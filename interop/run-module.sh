@@ -1,9 +1,12 @@
 #!/bin/bash
 # Unmodified afpd with our uams_srp.so in the place of its own: what `make interop-module` runs (Debian, root; elsewhere it says why not and
-# ends well). The steps are the functions below, in the order of the last lines; each one's output is in $AFP_INTEROP_LOG (default
+# ends well). module-memory.sh comes first. The steps are the functions below, in the order of the last lines; each one's output is in $AFP_INTEROP_LOG (default
 # target/interop), and so is afpd's log.
 . "$(dirname "$0")/module-common.sh"
-build_more() { cargo test --quiet --locked -p conformance --no-run; }
+build_more() {
+  cargo test --quiet --locked -p conformance --no-run
+  "$INTEROP/module-memory.sh" 2>&1 | tee "$LOG/module-memory.log"
+}
 enter_module_peer "$@"
 SUMMARY=
 FAILED=0

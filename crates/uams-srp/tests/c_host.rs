@@ -9,6 +9,7 @@
 //! | `UAMS_SRP_MODULE` | the module to test, instead of one built for the purpose |
 //! | `UAMS_SRP_HOST_CFLAGS` | further arguments to the compiler |
 //! | `UAMS_SRP_HOST_WRAPPER` | the command that runs the host |
+//! | `UAMS_SRP_HOST_CHECKED` | set when a memory checker watches: it must see a mistake that is made on purpose |
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::fmt::Write as _;
@@ -36,6 +37,7 @@ struct Host {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     directory: TempDir,
+    loaded: bool,
 }
 
 impl Host {
@@ -77,7 +79,7 @@ impl Host {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = process.stdin.take().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
-        let mut host = Host { process, input, output, directory };
+        let mut host = Host { process, input, output, directory, loaded: false };
         host.says(&format!("path {}", host.path("afppasswd.srp").display()), "ok");
         for user in
             ["root 0 1 root", "atalk1 1001 1 x", "carol 1002 1 Carol Danvers", "noshell 1003 0 x", "nameless 1004 1 x"]
@@ -101,10 +103,20 @@ impl Host {
         let path = self.path("uams_srp.so").display().to_string();
         let want = format!("0 type 1 version 1 method 8 path {path}");
         self.says(&format!("load {path}"), &want);
+        self.loaded = true;
+    }
+
+    /// The module goes, and nothing keeps the loader from letting it go.
+    fn unload(&mut self) {
+        self.says("unload", "gone");
+        self.loaded = false;
     }
 
     /// Ends the host, which must find nothing wrong (a memory checker's verdict is its exit status).
     fn ends(mut self) {
+        if self.loaded {
+            self.unload();
+        }
         drop(self.input);
         assert!(self.process.wait().unwrap().success());
     }
@@ -162,7 +174,6 @@ fn logins_by_both_calls() {
     let challenge = Host::challenge(&host.ask(&format!("login {}", hex(b"\x05carol\0\x01"))));
     let (input, m2) = Host::proof(&challenge, "carol", PASSWORD);
     host.says(&format!("cont {}", hex(&input)), &format!("0 carol carol {m2}"));
-    host.says("unload", "gone");
     host.ends();
 }
 
@@ -297,7 +308,7 @@ fn loaded_and_unloaded_a_hundred_times() {
             // A challenge that nobody answers.
             Host::challenge(&host.login_ext(b"carol", &[0, 1]));
         }
-        host.says("unload", "gone");
+        host.unload();
         host.ask("log");
         heap.push(host.ask("heap").parse::<usize>().unwrap());
     }
@@ -315,12 +326,12 @@ fn setup_with_things_missing() {
     assert_eq!(host.login_ext(b"atalk1", &[0, 1]), UNKNOWN);
     host.says(&format!("path {}", host.path("afppasswd.srp").display()), "ok");
     host.logs_in("atalk1");
-    host.says("unload", "gone");
+    host.unload();
     fs::write(host.path("afpd-rs.toml"), "[login]\nunknown_user = \"decoy\"\n").unwrap();
     let path = host.path("uams_srp.so").display().to_string();
     host.says(&format!("load {path}"), "-1 type 1 version 1 method 0 path");
     assert!(host.ask("log").contains("is not loaded: "));
-    host.says("unload", "gone");
+    host.unload();
     fs::write(host.path("afpd-rs.toml"), "[login]\nunknown_users = \"decoy\"\n").unwrap();
     host.load();
     let challenge = Host::challenge(&host.login_ext(b"nobody", &[0, 1]));
@@ -348,8 +359,20 @@ fn a_panic_is_an_answer() {
         host.says(&format!("cont {}", hex(&input)), REFUSED);
     }
     host.logs_in("carol");
-    host.says("unload", "gone");
     host.ends();
+}
+
+/// The memory checker works: it ends a host that writes one byte past a block of its own.
+#[test]
+fn the_checker_checks() {
+    if env::var_os("UAMS_SRP_HOST_CHECKED").is_none() {
+        println!("skipped: no memory checker");
+        return;
+    }
+    let Host { mut process, mut input, output, .. } = Host::start();
+    writeln!(input, "overrun").unwrap();
+    drop((input, output));
+    assert!(!process.wait().unwrap().success());
 }
 
 /// Of all the code in the file, one symbol is for others; of others', it wants afpd's functions, and libraries every system has.

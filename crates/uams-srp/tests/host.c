@@ -8,6 +8,7 @@
  *   login_ext TYPE LENGTH NAME INPUT   FPLoginExt; the type and length before the name may lie
  *   cont INPUT                         FPLoginCont
  *   logout, heap, log
+ *   overrun                            writes past a block, for a memory checker to see
  *
  * Each is answered by one line. Every buffer ends where its page ends, the next one cannot be touched, and no other alignment is given than what comes
  * of that; so a byte too many, read or written, ends the program at once, with or without a memory checker. */
@@ -217,6 +218,7 @@ int main(void)
         else if (!strcmp(line, "logout")) { method.logout(NOT_AN_OBJ); *user_name = 0; puts("ok"); }
         else if (!strcmp(line, "heap")) printf("%zu\n", mallinfo2().uordblks);
         else if (!strcmp(line, "log")) { puts(log_lines); *log_lines = 0; }
+        else if (!strcmp(line, "overrun")) { void *(*volatile set)(void *, int, size_t) = memset; char *block = malloc(8); set(block, 0, 9); free(block); puts("ok"); }
         else fail("no such command");
         fflush(stdout);
     }
