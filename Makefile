@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SECONDS_EACH ?= 60
 
-.PHONY: help run build test check fmt clippy doc deny arrows ct-check bench fuzz-smoke interop conformance install module install-module uninstall-module interop-module clean
+.PHONY: help run build test check fmt clippy doc deny arrows ct-check bench fuzz-smoke interop conformance install module install-module uninstall-module interop-module deb check-packaging clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ conformance: ## the black-box suite; AFP_SUBJECT=host:port names another server
 interop: ## the real peers: Netatalk, its tests, nmap, tshark (Debian, root)
 	interop/run.sh
 
+check-packaging: ## unit, Avahi, fail2ban with systemd's, Avahi's and fail2ban's own tools; the .deb in a chroot (Debian, root)
+	packaging/check.sh
+	packaging/test-deb.sh
+
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UAMDIR ?= $(shell afpd -V 2>/dev/null | sed -n 's/^ *UAM search path:[[:space:]]*//p')
 INSTALLED_MODULE = $(DESTDIR)$(UAMDIR:/=)/uams_srp.so
@@ -70,12 +74,24 @@ interop-module: ## the real afpd with our uams_srp.so (Debian, root)
 	interop/run-module.sh
 
 PREFIX ?= /usr/local
-install: build ## install the program, its manual and the example configuration below DESTDIR
-	install -D -m 755 target/release/afpd-rs $(DESTDIR)$(PREFIX)/sbin/afpd-rs
+SYSCONFDIR ?= /etc
+BUILT = $(or $(CARGO_TARGET_DIR),target)/release/afpd-rs
+install: build ## install program, manual, settings, systemd, Avahi and fail2ban files below DESTDIR (docs/packaging.md)
+	install -D -m 755 $(BUILT) $(DESTDIR)$(PREFIX)/sbin/afpd-rs
 	install -d $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -D -m 644 config/afpd-rs.toml $(DESTDIR)$(PREFIX)/share/doc/afpd-rs/afpd-rs.toml
+	install -D -m 644 config/avahi/afpd-rs.service $(DESTDIR)$(PREFIX)/share/afpd-rs/avahi/afpd-rs.service
+	install -D -m 644 config/systemd/afpd-rs.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/afpd-rs.conf
+	install -D -m 644 config/systemd/afpd-rs.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/afpd-rs.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' config/systemd/afpd-rs.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/afpd-rs.service
+	install -D -m 644 config/fail2ban/filter.d/afpd-rs.conf $(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d/afpd-rs.conf
+	install -D -m 644 config/fail2ban/jail.d/afpd-rs.conf $(DESTDIR)$(SYSCONFDIR)/fail2ban/jail.d/afpd-rs.conf
+
+deb: ## a Debian package of it, in target/
+	packaging/deb.sh
 
 clean: ## remove what was built
 	$(CARGO) clean
