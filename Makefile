@@ -3,10 +3,10 @@
 CARGO ?= cargo
 SECONDS_EACH ?= 60
 
-.PHONY: help run build test check fmt clippy doc deny arrows ct-check bench fuzz-smoke interop conformance install module install-module uninstall-module interop-module deb check-packaging clean
+.PHONY: help run build test check fmt clippy doc deny arrows spec-coverage ct-check bench fuzz-smoke interop conformance install module install-module uninstall-module interop-module deb check-packaging clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## build the server, log in to it once and show how, keep serving until Ctrl-C
 	$(CARGO) run --release --locked --quiet -p afpd-rs -- quickstart $(ARGS)
@@ -17,7 +17,7 @@ build: ## build the server (target/release/afpd-rs)
 test: ## all tests that need nothing but Rust
 	$(CARGO) test --locked --workspace
 
-check: fmt clippy doc arrows deny ## every gate that looks at the source
+check: fmt clippy doc arrows spec-coverage deny ## every gate that looks at the source
 
 fmt:
 	$(CARGO) fmt --all -- --check
@@ -30,6 +30,9 @@ doc:
 
 arrows: ## crates know only those below them (docs/architecture.md)
 	scripts/arrows.py
+
+spec-coverage: ## every test that docs/spec-coverage.md names exists
+	scripts/spec-coverage.py
 
 deny: ## licences, bans, sources of the dependencies
 	scripts/deny.sh
