@@ -177,7 +177,7 @@ impl AccountFile {
         Ok(parsed)
     }
 
-    /// The document, as [`write`] would have written it.
+    /// The document, as [`write()`] would have written it.
     pub(crate) fn to_toml(&self) -> Zeroizing<Vec<u8>> {
         let mut out = head(self.account.get_ref(), self.full_name.as_deref(), self.enabled, self.logins.len());
         for login in &self.logins {
