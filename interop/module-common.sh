@@ -1,6 +1,6 @@
 # Sourced by module-*.sh and run-module.sh: Netatalk's afpd with our uams_srp.so, or with its own, in a copy of the peer that is thrown away.
 #
-# The peer's chroot (setup.sh) is the lower layer of an overlay in memory, so a run begins with what the packages install, changes nothing
+# The peer's chroot (setup.sh) is the lower layer of an overlay, so a run begins with what the packages install, changes nothing
 # of it, and does not meet the other interop scripts. Everything lives in namespaces that end with the script.
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 UAMDIR=/usr/lib/$(uname -m)-linux-gnu/netatalk
@@ -23,12 +23,11 @@ enter_module_peer() {
     if declare -F build_more >/dev/null; then build_more; fi
     AFP_INTEROP_INSIDE=1 exec unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" "$@"
   fi
-  SCRATCH=$(mktemp -d)
-  mount -t tmpfs interop "$SCRATCH"
-  mkdir "$SCRATCH/upper" "$SCRATCH/work" "$SCRATCH/peer"
-  if ! mount -t overlay overlay -o "lowerdir=$PEER_ROOT,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" "$SCRATCH/peer" 2>/dev/null; then
-    echo "no overlay here: copying the peer"
-    cp -a "$PEER_ROOT/." "$SCRATCH/peer/"
+  # On the peer's own disk, so that our module's file is one like all others; in memory where the disk cannot carry an overlay.
+  SCRATCH=$(mktemp -d "$PEER_ROOT.module.XXXXXX")
+  if ! mount_copy; then
+    mount -t tmpfs interop "$SCRATCH"
+    mount_copy || { echo "no overlay here: copying the peer"; cp -a "$PEER_ROOT/." "$SCRATCH/peer/"; }
   fi
   PEER_ROOT=$SCRATCH/peer
   export AFP_PEER_ROOT=$PEER_ROOT
@@ -40,12 +39,18 @@ enter_module_peer() {
   trap leave_module_peer EXIT
 }
 
+mount_copy() {
+  mkdir "$SCRATCH/upper" "$SCRATCH/work" "$SCRATCH/peer"
+  mount -t overlay overlay -o "lowerdir=$PEER_ROOT,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work" "$SCRATCH/peer" 2>/dev/null
+}
+
 leave_module_peer() {
   stop_afpd || true
   cp "$PEER_ROOT/var/log/afpd.log" "$LOG/module-afpd.log" 2>/dev/null || true
   cd /
-  umount -R "$SCRATCH" 2>/dev/null || true
-  rmdir "$SCRATCH" 2>/dev/null || true
+  umount -R "$SCRATCH/peer" 2>/dev/null || true
+  umount "$SCRATCH" 2>/dev/null || true
+  rm -rf --one-file-system "$SCRATCH"
 }
 
 in_peer() { chroot "$PEER_ROOT" "$@"; }

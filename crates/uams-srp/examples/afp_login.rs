@@ -4,7 +4,7 @@
 //! ```text
 //! afp_login ADDRESS login NAME PASSWORD        "signed-in", or the refusal's result and payload; ends with 0 either way
 //! afp_login ADDRESS file NAME PASSWORD VOLUME  signs in, writes a file, reads it back, deletes it
-//! afp_login ADDRESS hold NAME PASSWORD         signs in and stays until standard input ends
+//! afp_login ADDRESS hold COUNT NAME PASSWORD   signs in so many times and stays until standard input ends
 //! afp_login ADDRESS load CLIENTS LOGINS NAME PASSWORD      logins per second
 //! afp_login ADDRESS steps LOGINS NAME PASSWORD             time of each step, ms: median, 10th and 90th percentile
 //! afp_login ADDRESS names ROUNDS NAME...                   time of FPLoginExt's answer by name, in turn, the same way
@@ -42,9 +42,13 @@ fn main() -> Result<()> {
             session.writes_and_reads(volume)?;
             println!("written, read back, deleted");
         }
-        [address, "hold", name, password] => {
-            let mut session = Session::open(address.parse()?)?;
-            session.must_log_in(name, password)?;
+        [address, "hold", count, name, password] => {
+            let mut sessions = Vec::new();
+            for _ in 0..count.parse()? {
+                let mut session = Session::open(address.parse()?)?;
+                session.must_log_in(name, password)?;
+                sessions.push(session);
+            }
             println!("signed-in");
             io::stdin().read_to_end(&mut Vec::new())?;
         }

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use verifier_store::Users;
 
@@ -178,9 +178,15 @@ pub(crate) fn log(level: Level, line: &str) {
     }
 }
 
-/// Whether the host's log has the layout of Netatalk 4.5.1: the size of its table says it.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+/// Whether the host's log has the layout of Netatalk 4.5.1: the size of its table says it. Found out once, in the parent.
 fn log_layout_is_known() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| log_table_size() == Some(size_of::<[LogKind; LOG_KINDS]>()))
+}
+
+/// How large the table is in the library that it comes from.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn log_table_size() -> Option<usize> {
     const RTLD_DL_SYMENT: c_int = 1;
     let mut place = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
     let mut symbol: *mut libc::Elf64_Sym = ptr::null_mut();
@@ -188,14 +194,17 @@ fn log_layout_is_known() -> bool {
     let found = unsafe {
         libc::dladdr1((&raw const type_configs).cast(), place.as_mut_ptr(), (&raw mut symbol).cast(), RTLD_DL_SYMENT)
     };
+    if found == 0 || symbol.is_null() {
+        return None;
+    }
     // SAFETY: found, and not NULL, it is the entry in the symbol table of a library that stays loaded.
-    found != 0 && !symbol.is_null() && unsafe { (*symbol).st_size } == size_of::<[LogKind; LOG_KINDS]>() as u64
+    usize::try_from(unsafe { (*symbol).st_size }).ok()
 }
 
 /// Elsewhere there is no way to find out.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn log_layout_is_known() -> bool {
-    false
+fn log_table_size() -> Option<usize> {
+    None
 }
 
 /// User ids from the system, directory services included.
