@@ -2,7 +2,7 @@
 # Looks at the systemd unit, the Avahi file and the fail2ban filter with the tools of those they are for, and at what the daemon
 # tells systemd. Nothing is installed and no service of this machine is touched. docs/packaging.md says what each part proves.
 . "$(dirname "$0")/common.sh"
-cd "$PROJECT"
+cd "$PROJECT" || exit
 on_debian || skip "the packaging is checked on Debian only"
 for tool in systemd-analyze:systemd xmllint:libxml2-utils ip:iproute2 unshare:util-linux; do
   command -v "${tool%:*}" >/dev/null || die "${tool%:*} is missing: apt-get install ${tool#*:}"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: the two ways a script may end early, and Debian packages that are used without installing them.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
