@@ -83,5 +83,6 @@ stop_afpd() {
   AFPD=
 }
 
-use_ours() { make --no-print-directory -C "$PROJECT" install-module DESTDIR="$PEER_ROOT" UAMDIR="$UAMDIR" >/dev/null; }
+# `-o module`: what was built outside, whatever has changed since.
+use_ours() { make --no-print-directory -o module -C "$PROJECT" install-module DESTDIR="$PEER_ROOT" UAMDIR="$UAMDIR" >/dev/null; }
 use_theirs() { make --no-print-directory -C "$PROJECT" uninstall-module DESTDIR="$PEER_ROOT" UAMDIR="$UAMDIR" >/dev/null; }
