@@ -89,6 +89,8 @@ FORGED_NAMES = [
     f'x","peer":"{VICTIM}:1","name":"',
     f'\\","peer":"{VICTIM}:1","outcome":"refused","reason":"',
     f'x" uam="SRP" outcome="refused" reason="wrong password" peer={VICTIM}:1 x="\\',
+    f"x WARN login peer={VICTIM}:1 name=",
+    f"x  INFO connection dropped: x peer={VICTIM}:1 x",
     'x" uam="SRP" outcome="signed-in" reason="proof verified" result=0',
     f"\x1b[2J\x00\x7f\u2028\u202e peer={VICTIM}:1 \u0085 {VICTIM}",
     "\\" * 100,
@@ -125,6 +127,7 @@ SCENES = [
 SPOILT = [
     ("store anybody can write to", NEVER, by_client("alice", b"right")),
     ("store anybody can write to, unknown name", NEVER, by_client("nobody", b"wrong")),
+    *[(f"forged name {n} in a line that does not count", NEVER, by_bytes(login_ext(name.encode()[:255]))) for n, name in enumerate(FORGED_NAMES)],
 ]
 DAMAGED = [("damaged record", NEVER, by_client("alice", b"right"))]
 
