@@ -161,6 +161,31 @@ back_to_theirs() {
   [ ! -e "$PEER_ROOT$UAMDIR/uams_srp.so.netatalk" ]
 }
 
+# The commands of docs/netatalk-module.md for Debian, as they stand there. No systemd runs in the chroot: a restart is ours.
+the_manual() {
+  cp "$MODULE" "$PEER_ROOT/root/libuams_srp.so"
+  printf '#!/bin/sh\necho "$*" >>/run/systemctl\n' >"$PEER_ROOT/usr/local/bin/systemctl"
+  chmod +x "$PEER_ROOT/usr/local/bin/systemctl"
+  local commands=$SCRATCH/commands part
+  for part in 1 2 3; do
+    awk -v want=$part '/^```sh debian$/ {part++; inside = 1; next} /^```$/ {inside = 0} inside && part == want' "$PROJECT/docs/netatalk-module.md" >"$commands.$part"
+    [ -s "$commands.$part" ] || { echo "no part $part"; return 1; }
+  done
+  manual() { { echo set -eux; head -1 "$commands.1"; cat "$commands.$1"; } | chroot "$PEER_ROOT" env PATH=/usr/local/bin:/usr/sbin:/usr/bin bash; }
+  manual 1
+  restart
+  in_the_log 'afpd-rs uams_srp .* loaded'
+  cmp "$MODULE" "$PEER_ROOT$UAMDIR/uams_srp.so"
+  cmp "$SCRATCH/original.so" "$PEER_ROOT$UAMDIR/uams_srp.so.netatalk"
+  gives signed-in atalk1 "$PEER_PASSWORD"
+  [ "$(manual 2)" = 1 ]
+  manual 3
+  restart
+  cmp "$SCRATCH/original.so" "$PEER_ROOT$UAMDIR/uams_srp.so"
+  gives '-5023 []' noshell "$PEER_PASSWORD"
+  [ "$(grep -c 'restart netatalk' "$PEER_ROOT/run/systemctl")" = 2 ]
+}
+
 cd "$PROJECT"
 cp "$PEER_ROOT$UAMDIR/uams_srp.so" "$SCRATCH/original.so"
 use_ours
@@ -176,6 +201,7 @@ step "SIGHUP, three times" sighup
 step "Netatalk 4.6's directory of records" a_directory_of_records; again
 step "decoys, and settings that are wrong" decoys; again
 step "back to Netatalk's own module" back_to_theirs; again
+step "docs/netatalk-module.md, followed literally" the_manual; again
 
 printf '\n%s' "$SUMMARY"
 [ "$FAILED" = 0 ] || die "failed; logs in $LOG"

@@ -42,10 +42,10 @@ struct Host {
 
 impl Host {
     fn start() -> Host {
-        Host::start_built(&[])
+        Host::start_built(&[], Stdio::inherit())
     }
 
-    fn start_built(flags: &[&str]) -> Host {
+    fn start_built(flags: &[&str], complaints: Stdio) -> Host {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("host");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host.c");
@@ -76,7 +76,7 @@ impl Host {
         }
         // Without its caches, the C library's count of bytes in use is exact.
         command.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0");
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints).spawn().unwrap();
         let input = process.stdin.take().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let mut host = Host { process, input, output, directory, loaded: false };
@@ -289,7 +289,7 @@ fn the_log() {
     host.says("log", line);
     host.ends();
 
-    let mut host = Host::start_built(&["-DOTHER_LOG"]);
+    let mut host = Host::start_built(&["-DOTHER_LOG"], Stdio::inherit());
     host.load();
     host.logs_in("carol");
     host.ends();
@@ -369,7 +369,7 @@ fn the_checker_checks() {
         println!("skipped: no memory checker");
         return;
     }
-    let Host { mut process, mut input, output, .. } = Host::start();
+    let Host { mut process, mut input, output, .. } = Host::start_built(&[], Stdio::null());
     writeln!(input, "overrun").unwrap();
     drop((input, output));
     assert!(!process.wait().unwrap().success());
