@@ -120,12 +120,15 @@ pub(crate) enum Step {
     Renamed,
     DirectorySynced,
     Removed,
+    TallyLocked,
+    TallyRead,
+    TallyWritten,
 }
 
 #[cfg(not(test))]
-fn reached(_: Step) {}
+pub(crate) fn reached(_: Step) {}
 #[cfg(test)]
-use crate::process_tests::reached;
+pub(crate) use crate::process_tests::reached;
 
 /// An open directory that only its owner (root or we) can change.
 pub(crate) struct Folder {
@@ -241,6 +244,22 @@ impl Folder {
             }
         }
         Err(StoreError::Busy { path })
+    }
+
+    /// Opens and checks a file that is changed in place, under an exclusive `flock` that goes with it; or, to look at it only, under a
+    /// shared one. `None` when there is none.
+    pub(crate) fn open_locked(&self, name: &OsStr, change: bool, wait: Duration) -> Result<Option<File>, StoreError> {
+        let (access, lock) = if change {
+            (OFlags::RDWR, FlockOperation::NonBlockingLockExclusive)
+        } else {
+            (OFlags::RDONLY, FlockOperation::NonBlockingLockShared)
+        };
+        let Some(file) = self.open_file(name, access)? else { return Ok(None) };
+        let path = self.path_of(name);
+        let metadata = file.metadata().map_err(|e| io_error(&path, "examine", e))?;
+        check_file(&metadata, Owner::Us).map_err(|rule| rule.broken_by(&path))?;
+        take_lock(wait, &path, || rustix::fs::flock(&file, lock))?;
+        Ok(Some(file))
     }
 
     /// Takes the store's own lock, a file of its own that is never removed, until the returned file is dropped.
@@ -437,6 +456,8 @@ fn wait_for_netatalk(file: &File) {
 
 fn take_lock(wait: Duration, path: &Path, attempt: impl Fn() -> rustix::io::Result<()>) -> Result<(), StoreError> {
     let deadline = Instant::now().checked_add(wait);
+    // A tally is held for microseconds, a store for the time of an fsync.
+    let mut pause = Duration::from_micros(50);
     loop {
         match attempt() {
             Ok(()) => return Ok(()),
@@ -446,7 +467,8 @@ fn take_lock(wait: Duration, path: &Path, attempt: impl Fn() -> rustix::io::Resu
         if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
             return Err(StoreError::Busy { path: path.to_path_buf() });
         }
-        thread::sleep(RETRY_EVERY);
+        thread::sleep(pause);
+        pause = pause.saturating_mul(2).min(RETRY_EVERY);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who may log in: accounts, their login names and SRP verifiers, on disk in three formats.
 //!
 //! A server asks one question, [`Store::lookup`]: what is known about this login name? The answer is salt and verifier,
-//! or why there is none. Everything else here is for the administrator's commands. Attempts at passwords, wire formats
-//! and the arithmetic of SRP live elsewhere.
+//! or why there is none. The rest is for the administrator's commands, and for the numbers of failed attempts, which are kept in
+//! the [`tally`]. What follows from those numbers, wire formats and the arithmetic of SRP live elsewhere.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -139,6 +139,9 @@ mod netatalk;
 mod process_tests;
 mod record;
 mod store;
+pub mod tally;
+#[cfg(test)]
+mod tally_tests;
 mod users;
 
 pub use error::{NameFault, Rule, StoreError, UnusableReason, Warning};

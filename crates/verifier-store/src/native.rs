@@ -40,6 +40,11 @@ const LONGEST_SPELT: usize = 200;
 /// that ignore case or Unicode spelling. A name whose spelling gets longer than 200 bytes is cut to 100 and continued by
 /// `~` (which no other file name has) and its SHA-256; the account's name is in the file anyway.
 pub(crate) fn file_name(account: &str) -> OsString {
+    named(account, SUFFIX)
+}
+
+/// As [`file_name`], for files of another kind.
+pub(crate) fn named(account: &str, suffix: &str) -> OsString {
     let mut name = String::new();
     for (position, byte) in account.bytes().enumerate() {
         match byte {
@@ -56,7 +61,7 @@ pub(crate) fn file_name(account: &str) -> OsString {
         name.push('~');
         push_hex(&mut name, &Sha256::digest(account.as_bytes()));
     }
-    name.push_str(SUFFIX);
+    name.push_str(suffix);
     name.into()
 }
 
