@@ -19,6 +19,7 @@ pub fn run(place: &Place, out: &mut dyn Write) -> Result<Exit, Failure> {
     writeln!(out, "\n# name shown to clients: {:?}", place.config.server.name())?;
     writeln!(out, "# state directory: {}", place.state.display())?;
     writeln!(out, "# accounts: {}", place.store_path().display())?;
+    writeln!(out, "# failed logins are counted in {}", place.config.attempts.path(&place.state).display())?;
     for doubt in place.config.doubts() {
         writeln!(out, "# doubtful: {doubt}")?;
     }

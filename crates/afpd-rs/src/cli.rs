@@ -152,7 +152,12 @@ pub enum User {
         /// Account name
         name: String,
     },
-    /// List the accounts.
+    /// Forgive an account its failed logins: whoever is refused for too many can sign in again at once.
+    Unlock {
+        /// Account name
+        name: String,
+    },
+    /// List the accounts, with failed logins and who is refused for them.
     List {
         /// Print JSON: an array with one object per account
         #[arg(long)]

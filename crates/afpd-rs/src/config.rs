@@ -6,12 +6,16 @@
 //!
 //! An error names file, line, column and key and says what to write instead ([`ConfigError`]).
 
+mod attempts;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::attempts::AttemptsSection;
 
 /// The file read when no `--config` is given, if it exists.
 pub const DEFAULT_FILE: &str = "/etc/afpd-rs/afpd-rs.toml";
@@ -29,6 +33,8 @@ pub struct Config {
     pub store: StoreSection,
     /// `[login]`: policy of the login.
     pub login: LoginSection,
+    /// `[attempts]`: how often a password may be tried.
+    pub attempts: AttemptsSection,
     /// `[timers]`: how long to wait for what.
     pub timers: TimersSection,
     /// `[limits]`: how much of what at once.
@@ -253,6 +259,7 @@ impl Config {
         {
             doubts.push("server.name has more than 31 characters: old clients will show it cut".to_owned());
         }
+        doubts.extend(self.attempts.doubts(self.timers.login));
         for (index, address) in self.server.listen.iter().enumerate() {
             if address.port() != 0 && self.server.listen.iter().take(index).any(|earlier| earlier == address) {
                 doubts.push(format!("server.listen names {address} twice: the second cannot be opened"));
@@ -444,7 +451,7 @@ mod check {
         between(from, 32_000, 64 << 20)
     }
 
-    fn between<'de, D: Deserializer<'de>>(from: D, least: u32, most: u32) -> Result<u32, D::Error> {
+    pub(super) fn between<'de, D: Deserializer<'de>>(from: D, least: u32, most: u32) -> Result<u32, D::Error> {
         let number = i64::deserialize(from)?;
         u32::try_from(number)
             .ok()
@@ -581,6 +588,7 @@ mod tests {
         let config = parsed(
             "[server]\nlisten = [\"127.0.0.1:0\"]\nname = \"Büro\"\nadvertise_addresses = [\"192.0.2.10\", \"2001:db8::1\"]\n\
              [store]\nformat = \"netatalk-file\"\npath = \"/srv/verifiers\"\n[login]\nunknown_users = \"decoy\"\n\
+             [attempts]\nfailures = 3\nrefuse_first = 10\nexempt = [\"192.168.0.0/16\", \"::1\"]\n\
              [timers]\nfirst_frame = 0.25\n[limits]\nlogin_threads = 3\n[log]\nlevel = \"trace\"\nformat = \"json\"\n",
         );
         assert_eq!(config.timers.first_frame, Duration::from_millis(250));
@@ -630,6 +638,12 @@ mod tests {
             ("[store]\nformat = \"sqlite\"", "2:10: store.format", "`native`, `netatalk-file`"),
             ("[store]\npath = \"accounts\"", "2:8: store.path", "write it from /"),
             ("[login]\nunknown_users = \"hide\"", "2:17: login.unknown_users", "`reveal` or `decoy`"),
+            ("[attempts]\nfailures = 0", "2:12: attempts.failures", "from 1 to 1000"),
+            ("[attempts]\nrefuse_first = 0.5", "2:16: attempts.refuse_first", "expected i64"),
+            ("[attempts]\nrefuse_longest = 0", "2:18: attempts.refuse_longest", "from 1 to 31536000"),
+            ("[attempts]\nexempt = [\"lan\"]", "2:10: attempts.exempt", "\"lan\" is not a network; write ADDRESS/BITS"),
+            ("[attempts]\nexempt = [\"192.168.1.7/16\"]", "2:10: attempts.exempt", "192.168.0.0"),
+            ("[attempts]\npath = \"tally\"", "2:8: attempts.path", "write it from /"),
             ("[log]\nlevel = \"loud\"", "2:9: log.level", "`info`"),
             ("[log]\nlevel = \"info\"\nlevel = \"warn\"", "3:1: log.level", "duplicate key"),
             ("[log]\nlevel = ", "2:", "log.level"),
@@ -663,8 +677,9 @@ mod tests {
         assert_eq!(Config::default().doubts(), Vec::<String>::new());
         let doubtful = parsed(
             "[server]\nlisten = [\"[::]:1\", \"[::]:1\"]\nname = \"thirty-two characters are too many\"\n\
-             [timers]\nfirst_frame = 61\ndead = 121\n",
+             [timers]\nfirst_frame = 61\ndead = 121\n\
+             [attempts]\nanswer_within = 59\nrefuse_longest = 59\nhard_limit = 10\n",
         );
-        assert_eq!(doubtful.doubts().len(), 4, "{:?}", doubtful.doubts());
+        assert_eq!(doubtful.doubts().len(), 7, "{:?}", doubtful.doubts());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use verifier_store::tally::Tally;
 use verifier_store::{Format, Store, StoreError};
 
 use crate::cli::Global;
@@ -36,6 +37,12 @@ impl Place {
     #[must_use]
     pub fn store_path(&self) -> PathBuf {
         self.config.store.path(&self.state)
+    }
+
+    /// The tally of failed attempts, which is made at the first one.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally::at(&self.config.attempts.path(&self.state))
     }
 
     /// The account store, which must be there.

@@ -4,6 +4,7 @@
 //! accounts/      the native account store (crate verifier-store)
 //! signature      16 random bytes in hex, made once: by it a client knows us again under another name or address
 //! decoy-secret   32 random bytes, made once, mode 0600: what challenges for unknown users are computed from
+//! tally/         failed logins, one file per account (verifier_store::tally)
 //! ```
 //! Nobody but its owner may write to it, and its owner is who runs the program, or root.
 

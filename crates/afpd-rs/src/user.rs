@@ -1,10 +1,13 @@
 //! `afpd-rs user …`: the accounts.
 
 use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use serde::Serialize;
+use srp_uam::AttemptPolicy;
 use srp6a::Group;
+use verifier_store::tally::{AccountTally, TallyError};
 use verifier_store::{Account, Existing, LeftOutReason, LoginNameKind, NewAccount, Status, Store, Transfer};
 
 use crate::cli::{Bits, PasswordFrom, User};
@@ -52,6 +55,18 @@ pub fn run(command: User, place: &Place, out: &mut dyn Write) -> Result<Exit, Fa
         User::Remove { name } => {
             changed(place.store()?.remove(&name))?;
             writeln!(out, "{name:?} removed")?;
+            // Whoever gets the name next begins with no failures. The account is gone, whether that succeeds or not.
+            if let Err(error) = place.tally().forget(&name) {
+                note(&format!("its failed logins could not be forgotten: {error}"))?;
+            }
+        }
+        User::Unlock { name } => {
+            must_exist(&place.store()?, &name)?;
+            if place.tally().unlock(&name).map_err(|error| tally_failure(&error))? {
+                writeln!(out, "{name:?} is forgiven its failed logins")?;
+            } else {
+                writeln!(out, "{name:?} has no failed logins")?;
+            }
         }
         User::List { json } => list(place, out, json)?,
         User::Import { format, path, replace } => {
@@ -128,15 +143,27 @@ fn list(place: &Place, out: &mut dyn Write, json: bool) -> Result<(), Failure> {
     for warning in store.warnings().map_err(|error| failure(&error))? {
         writeln!(io::stderr(), "warning: {warning}")?;
     }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs().max(1));
+    let (tally, policy) = (place.tally(), place.config.attempts.policy());
+    let mut attempts = Vec::new();
+    for account in &accounts {
+        let state = tally.state(&account.name).unwrap_or_else(|error| {
+            // Nobody is there to read it when that fails.
+            writeln!(io::stderr(), "warning: {error}").ok();
+            None
+        });
+        attempts.push(state.map(|state| RowAttempts::of(state, &policy, now)));
+    }
     if json {
-        let rows: Vec<_> = accounts.iter().map(Row::of).collect();
+        let rows: Vec<_> =
+            accounts.iter().zip(attempts).map(|(account, attempts)| Row { attempts, ..Row::of(account) }).collect();
         serde_json::to_writer_pretty(&mut *out, &rows).map_err(io::Error::from)?;
         writeln!(out)?;
         return Ok(());
     }
     let width = accounts.iter().map(|account| account.name.chars().count()).max().unwrap_or(0).max("ACCOUNT".len());
     writeln!(out, "{:width$}  {:8}  {:5}  LOGIN NAMES", "ACCOUNT", "STATE", "GROUP")?;
-    for account in &accounts {
+    for (account, attempts) in accounts.iter().zip(attempts) {
         let Row { name, status, login_names, .. } = Row::of(account);
         let group =
             login_names.iter().find_map(|login| login.group).map_or_else(|| "-".to_owned(), |bits| bits.to_string());
@@ -147,6 +174,9 @@ fn list(place: &Place, out: &mut dyn Write, json: bool) -> Result<(), Failure> {
         writeln!(out, "{name:width$}  {status:8}  {group:5}  {}", names.join(", "))?;
         if let Status::Unusable(reason) = &account.status {
             writeln!(out, "{:width$}  cannot be used: {reason}", "")?;
+        }
+        for line in attempts.iter().flat_map(|attempts| attempts.lines(&account.name)) {
+            writeln!(out, "{:width$}  {line}", "")?;
         }
     }
     Ok(())
@@ -161,6 +191,87 @@ struct Row<'a> {
     /// What is wrong with an unusable one.
     reason: Option<String>,
     login_names: Vec<RowLogin>,
+    /// None when nobody has tried to sign in yet, or when the tally cannot be read.
+    attempts: Option<RowAttempts>,
+}
+
+/// Failed logins, as far as they still count.
+#[derive(Serialize)]
+struct RowAttempts {
+    /// Nobody can sign in until `user unlock`.
+    locked: bool,
+    /// Addresses that nobody signed in from lately are refused for so many seconds more; 0: they are not.
+    strangers_refused_for: u64,
+    /// Failures since the last success, from anywhere.
+    failures_in_a_row: u32,
+    /// Failures from anywhere within the last `attempts.account_period`.
+    recent_failures: u32,
+    networks: Vec<RowNetwork>,
+}
+
+#[derive(Serialize)]
+struct RowNetwork {
+    network: String,
+    failures: u32,
+    open_challenges: u32,
+    /// Seconds more; 0: not refused.
+    refused_for: u64,
+    /// Attempts that came while it was refused.
+    turned_away: u32,
+    /// Unix seconds; none: never.
+    signed_in_at: Option<u64>,
+}
+
+impl RowAttempts {
+    fn of(mut tally: AccountTally, policy: &AttemptPolicy, now: u64) -> Self {
+        tally.set_clock(now);
+        let networks = tally.networks().iter().map(|entry| RowNetwork {
+            network: entry.network.to_string(),
+            failures: entry.failures,
+            open_challenges: entry.open,
+            refused_for: entry.refused_until(now),
+            turned_away: entry.turned_away,
+            signed_in_at: Some(entry.signed_in_at).filter(|at| *at > 0),
+        });
+        Self {
+            locked: policy.is_locked(&tally),
+            strangers_refused_for: policy.refuses_strangers_for(&tally, now),
+            failures_in_a_row: tally.in_a_row,
+            recent_failures: tally.failures_within(now, policy.account_period.as_secs()),
+            networks: networks.collect(),
+        }
+    }
+
+    /// What people are told: nothing when nothing has failed.
+    fn lines(&self, account: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.locked {
+            let failures = self.failures_in_a_row;
+            lines.push(format!(
+                "locked after {failures} failures in a row; to lift it: afpd-rs user unlock {account:?}"
+            ));
+        }
+        if self.strangers_refused_for > 0 {
+            lines.push(format!(
+                "{} failures lately: new addresses are refused for {} s more",
+                self.recent_failures, self.strangers_refused_for
+            ));
+        }
+        for RowNetwork { network, failures, refused_for, turned_away, .. } in &self.networks {
+            if *refused_for > 0 {
+                lines.push(format!(
+                    "{failures} failures from {network}: refused for {refused_for} s more, {turned_away} attempts turned away"
+                ));
+            } else if *failures > 0 {
+                lines.push(format!("{failures} failures from {network}"));
+            }
+        }
+        lines
+    }
+}
+
+fn tally_failure(error: &TallyError) -> Failure {
+    Failure::of(Exit::Setup, error)
 }
 
 #[derive(Serialize)]
@@ -195,6 +306,7 @@ impl<'a> Row<'a> {
             status,
             reason,
             login_names: login_names.collect(),
+            attempts: None,
         }
     }
 }

@@ -67,6 +67,12 @@ impl DecoySecret {
         Ok(LoginRecord { account: String::new(), login_name: login_name.to_vec(), salt: Salt(salt), verifier })
     }
 
+    /// Which of the tallies for names that nobody has is this name's. Nobody without the secret can tell which names share one.
+    pub(crate) fn tally(&self, login_name: &[u8]) -> u8 {
+        let [tally, ..] = self.mac(u8::MAX, login_name);
+        tally
+    }
+
     fn mac(&self, purpose: u8, login_name: &[u8]) -> [u8; 32] {
         // HMAC takes keys of a block, 64 bytes; zero bytes at the end of a shorter one change nothing.
         let mut block = Zeroizing::new([0; 64]);

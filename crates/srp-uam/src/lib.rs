@@ -28,7 +28,7 @@
 //! | FPLoginExt's UserAuthInfo is not `0001` | -5019 kFPParamErr | none |
 //! | login name unknown, account disabled, record or store unusable | -5023 kFPUserNotAuth | `0001` |
 //! | FPLoginCont malformed, A out of range, A mod N = 0, u = 0 | -5023 kFPUserNotAuth | none |
-//! | proof wrong | -6754 | none |
+//! | proof wrong, or not compared because there were too many failures | -6754 | none |
 //! | the system has no randomness to give, or a bug | -5014 kFPMiscErr | none |
 //!
 //! # Unknown login names
@@ -36,17 +36,26 @@
 //! By default the second row is what the specification shows: the answer tells who exists. With
 //! [`UnknownUsers::Decoy`] such names get a challenge like everybody else, its salt and verifier an HMAC of the name under a
 //! secret of this server (RFC 5054 section 2.5.1.3), and every proof for it is wrong. See [`DecoySecret`].
+//!
+//! # Attempts
+//!
+//! With [`Authenticator::counting`] every attempt is counted before its proof is compared, and too many are refused:
+//! [`attempts`] says when, and why it shows neither in the answer nor in the time it takes.
 #![forbid(unsafe_code)]
 
+pub mod attempts;
+mod cidr;
 mod decoy;
 mod rejected;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use afp_proto::afp::{FpLogin, FpLoginExt};
 use afp_proto::{WidePascal, srp};
 use rand_core::TryCryptoRng;
 use srp6a::{Profile, Server, SessionKey};
+use verifier_store::tally;
 use verifier_store::{LoginRecord, Lookup, Store, StoreError};
 
 pub use srp6a::ProofForm;
@@ -57,6 +66,9 @@ pub fn prepare() {
     srp6a::prepare(srp6a::Group::Bits1536);
 }
 
+use crate::attempts::Verdict;
+pub use crate::attempts::{AttemptPolicy, Attempts, Peer, Refusal};
+pub use crate::cidr::{Cidr, CidrError};
 pub use crate::decoy::DecoySecret;
 pub use crate::rejected::{NoRecord, Rejected};
 
@@ -74,12 +86,13 @@ pub enum UnknownUsers {
 
 /// Finds records and does the arithmetic. One for the whole program; shared by reference between threads.
 ///
-/// [`run`](Authenticator::run), [`begin`](Authenticator::begin) and [`prove`](Authenticator::prove) block for the time
+/// [`run_for`](Authenticator::run_for), [`begin`](Authenticator::begin) and [`prove`](Authenticator::prove) block for the time
 /// of some modular exponentiations and of reading the store: call them from a thread that may.
 #[derive(Debug)]
 pub struct Authenticator {
     store: Result<Arc<Store>, Arc<StoreError>>,
     unknown_users: UnknownUsers,
+    attempts: Option<Attempts>,
 }
 
 /// One of the two computations, to be carried to a thread that may block.
@@ -147,21 +160,34 @@ pub struct Authenticated {
 /// Whom a challenge is for.
 #[derive(Debug)]
 enum Subject {
-    Account { account: String, login_name: Vec<u8> },
-    Decoy(NoRecord),
+    Account {
+        account: String,
+        login_name: Vec<u8>,
+    },
+    Decoy {
+        why: NoRecord,
+        /// Which of the tallies of nobody's names it has.
+        tally: u8,
+    },
 }
 
 impl Authenticator {
     /// An authenticator over `store`.
     #[must_use]
     pub fn new(store: Arc<Store>, unknown_users: UnknownUsers) -> Self {
-        Self { store: Ok(store), unknown_users }
+        Self { store: Ok(store), unknown_users, attempts: None }
     }
 
     /// An authenticator whose store cannot be opened so far. It lets nobody in, by the same rules.
     #[must_use]
     pub fn without_store(why: StoreError, unknown_users: UnknownUsers) -> Self {
-        Self { store: Err(Arc::new(why)), unknown_users }
+        Self { store: Err(Arc::new(why)), unknown_users, attempts: None }
+    }
+
+    /// The same, with attempts counted and limited. Without it there is no limit: for tests, and where something else counts.
+    #[must_use]
+    pub fn counting(self, attempts: Attempts) -> Self {
+        Self { attempts: Some(attempts), ..self }
     }
 
     /// The store that it reads, if it has one.
@@ -170,32 +196,44 @@ impl Authenticator {
         self.store.as_ref().ok()
     }
 
-    /// Does `job` with randomness from the operating system.
+    /// Does `job` for `peer` with randomness from the operating system.
     #[must_use]
-    pub fn run(&self, job: Job) -> Outcome {
+    pub fn run_for(&self, job: Job, peer: &Peer) -> Outcome {
         match job {
-            Job::Begin(begin) => match self.begin(begin, &mut getrandom::SysRng) {
+            Job::Begin(begin) => match self.begin(begin, peer, &mut getrandom::SysRng) {
                 Ok(challenge) => Outcome::Challenge(challenge),
                 Err(rejected) => Outcome::Rejected(rejected),
             },
-            Job::Prove(prove) => match self.prove(*prove) {
+            Job::Prove(prove) => match self.prove(*prove, peer) {
                 Ok(authenticated) => Outcome::Authenticated(authenticated),
                 Err(rejected) => Outcome::Rejected(rejected),
             },
         }
     }
 
-    /// Round 1: finds the record and computes B.
+    /// [`run_for`](Authenticator::run_for) a peer whose address is not known, now by the system's clock. If attempts are counted, all such
+    /// peers count as one network.
+    #[must_use]
+    pub fn run(&self, job: Job) -> Outcome {
+        self.run_for(job, &Peer::unknown(SystemTime::now()))
+    }
+
+    /// Round 1: finds the record, computes B, and counts an open challenge.
     ///
     /// # Errors
     /// [`Rejected::NoRecord`] when the name leads to no usable record and unknown users are revealed;
     /// [`Rejected::Randomness`] when `rng` fails.
-    pub fn begin<R: TryCryptoRng + ?Sized>(&self, begin: Begin, rng: &mut R) -> Result<Challenge, Rejected> {
+    pub fn begin<R: TryCryptoRng + ?Sized>(
+        &self,
+        begin: Begin,
+        peer: &Peer,
+        rng: &mut R,
+    ) -> Result<Challenge, Rejected> {
         let Begin { login_name, barred } = begin;
         // Under "decoy" the made-up record is computed for everybody, so that a known name does not answer sooner or later.
         let decoy = match &self.unknown_users {
             UnknownUsers::Reveal => None,
-            UnknownUsers::Decoy(secret) => Some(secret.record(&login_name)?),
+            UnknownUsers::Decoy(secret) => Some((secret.record(&login_name)?, secret.tally(&login_name))),
         };
         // The store is asked for a barred name too: it would show in the time if it were not.
         let found = self.find(&login_name);
@@ -205,11 +243,14 @@ impl Authenticator {
                 let subject = Subject::Account { account: record.account.clone(), login_name: login_name.clone() };
                 (record, subject)
             }
-            (Err(why), Some(decoy)) => (decoy, Subject::Decoy(why)),
+            (Err(why), Some((decoy, tally))) => (decoy, Subject::Decoy { why, tally }),
             (Err(why), None) => return Err(Rejected::NoRecord(why)),
         };
         let server = Server::begin(&Profile::AFP, &login_name, &record.salt.0, &record.verifier, rng)
             .map_err(|_| Rejected::Randomness)?;
+        if let Some(attempts) = &self.attempts {
+            attempts.open(subject.counted(), peer);
+        }
         let group = server.group();
         let reply = srp::Challenge {
             context: 0,
@@ -223,27 +264,41 @@ impl Authenticator {
         Ok(Challenge { reply, await_proof: Box::new(AwaitProof { server, subject }) })
     }
 
-    /// Round 2: computes the session key and compares the proof in constant time.
+    /// Round 2: spends the attempt, computes the session key, compares the proof in constant time, and gives the attempt back if it was right.
     ///
     /// # Errors
-    /// [`Rejected::Refused`] when A is out of range or u is 0, [`Rejected::WrongProof`] when M1 is not the one that the password gives, and
-    /// [`Rejected::DecoyProof`] for any proof to a made-up challenge, after the same arithmetic.
-    pub fn prove(&self, prove: Prove) -> Result<Authenticated, Rejected> {
-        let Prove { await_proof: AwaitProof { server, subject }, a_pub, m1 } = prove;
+    /// [`Rejected::Refused`] when A is out of range or u is 0, [`Rejected::WrongProof`] when M1 is not the one that the password gives,
+    /// and after the same arithmetic: [`Rejected::TooManyFailures`] where M1 was not compared, and [`Rejected::DecoyProof`] for any
+    /// proof to a made-up challenge.
+    pub fn prove(&self, prove: Prove, peer: &Peer) -> Result<Authenticated, Rejected> {
+        let Prove { await_proof: AwaitProof { server, subject }, a_pub, mut m1 } = prove;
+        let verdict = self.attempts.as_ref().map_or(Verdict::Compare, |tally| tally.spend(subject.counted(), peer));
+        if let Verdict::Refuse(_) = verdict {
+            // From here on a right proof is a wrong one: nothing it is compared with, and no time that takes, can tell.
+            m1.fill(0);
+        }
         let result = server.finish(&a_pub, &m1);
-        match (result, subject) {
-            (Ok(verified), Subject::Account { account, login_name }) => Ok(Authenticated {
-                account,
-                login_name,
-                reply: srp::ServerProof { m2: WidePascal::cut(verified.m2()) }.encode(),
-                form: verified.form(),
-                session_key: verified.session_key().clone(),
-            }),
-            (Err(srp6a::Refused::WrongProof), Subject::Account { account, .. }) => {
+        match (result, subject, verdict) {
+            (Err(srp6a::Refused::WrongProof) | Ok(_), Subject::Decoy { why, .. }, _) => Err(Rejected::DecoyProof(why)),
+            (Err(srp6a::Refused::WrongProof) | Ok(_), Subject::Account { account, .. }, Verdict::Refuse(refusal)) => {
+                Err(Rejected::TooManyFailures { account, refusal })
+            }
+            (Ok(verified), Subject::Account { account, login_name }, Verdict::Compare) => {
+                if let Some(attempts) = &self.attempts {
+                    attempts.give_back(tally::Subject::Account(&account), peer);
+                }
+                Ok(Authenticated {
+                    account,
+                    login_name,
+                    reply: srp::ServerProof { m2: WidePascal::cut(verified.m2()) }.encode(),
+                    form: verified.form(),
+                    session_key: verified.session_key().clone(),
+                })
+            }
+            (Err(srp6a::Refused::WrongProof), Subject::Account { account, .. }, Verdict::Compare) => {
                 Err(Rejected::WrongProof { account })
             }
-            (Ok(_) | Err(srp6a::Refused::WrongProof), Subject::Decoy(why)) => Err(Rejected::DecoyProof(why)),
-            (Err(refused), _) => Err(Rejected::Refused(refused)),
+            (Err(refused), ..) => Err(Rejected::Refused(refused)),
         }
     }
 
@@ -255,6 +310,16 @@ impl Authenticator {
             Ok(Lookup::Disabled { account }) => Err(NoRecord::Disabled { account }),
             Ok(Lookup::Unusable { account, reason }) => Err(NoRecord::Unusable { account, reason }),
             Err(error) => Err(NoRecord::Store(Arc::new(error))),
+        }
+    }
+}
+
+impl Subject {
+    /// Where its attempts are counted.
+    fn counted(&self) -> tally::Subject<'_> {
+        match self {
+            Self::Account { account, .. } => tally::Subject::Account(account),
+            Self::Decoy { tally, .. } => tally::Subject::Decoy(*tally),
         }
     }
 }

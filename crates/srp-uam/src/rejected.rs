@@ -6,6 +6,8 @@ use afp_proto::{DecodeError, ResultCode};
 use thiserror::Error;
 use verifier_store::{StoreError, UnusableReason};
 
+use crate::attempts::Refusal;
+
 /// Why the exchange ended. The text is for the log: it names accounts, never secrets.
 #[derive(Debug, Clone, Error)]
 pub enum Rejected {
@@ -32,6 +34,14 @@ pub enum Rejected {
     WrongProof {
         /// Whose password.
         account: String,
+    },
+    /// M1 was not compared: there were too many failures.
+    #[error("{refusal}")]
+    TooManyFailures {
+        /// Whose password was asked for.
+        account: String,
+        /// Which limit, and for how long.
+        refusal: Refusal,
     },
     /// A proof for a challenge that was made up.
     #[error("{0} (decoy)")]
@@ -83,7 +93,9 @@ impl Rejected {
                 | NoRecord::Store(_),
             ) => (ResultCode::USER_NOT_AUTH, &afp_proto::srp::INIT),
             Self::ProofMalformed(_) | Self::Refused(_) => (ResultCode::USER_NOT_AUTH, &[]),
-            Self::WrongProof { .. } | Self::DecoyProof(_) => (ResultCode::SRP_PROOF_FAILED, &[]),
+            Self::WrongProof { .. } | Self::TooManyFailures { .. } | Self::DecoyProof(_) => {
+                (ResultCode::SRP_PROOF_FAILED, &[])
+            }
             Self::Randomness | Self::Internal => (ResultCode::MISC_ERR, &[]),
         }
     }

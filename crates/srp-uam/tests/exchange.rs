@@ -16,7 +16,8 @@ use afp_proto::afp::{FpLogin, FpLoginCont, FpLoginExt};
 use afp_proto::{DecodeError, ResultCode};
 use rand_core::{TryCryptoRng, TryRng};
 use srp_uam::{
-    Authenticated, Authenticator, Begin, Challenge, DecoySecret, NoRecord, ProofForm, Rejected, UnknownUsers,
+    Authenticated, Authenticator, Begin, Challenge, DecoySecret, NoRecord, Peer, ProofForm, Refusal, Rejected,
+    UnknownUsers,
 };
 use srp6a::Group;
 use testkit::client::{LoginCont, LoginExt, fp_login};
@@ -25,6 +26,10 @@ use testkit::slow_srp::{AForm, AfpClientExchange, Form};
 use verifier_store::{Format, NewAccount, Store};
 
 const PASSWORD: &[u8] = b"oc34thA2";
+
+fn peer() -> Peer {
+    Peer::unknown(std::time::UNIX_EPOCH)
+}
 
 struct Server {
     directory: tempfile::TempDir,
@@ -58,13 +63,13 @@ impl Server {
         let call = LoginExt::new(name).bytes();
         let begin = Begin::from_login_ext(&FpLoginExt::decode(&call).unwrap())?;
         assert_eq!(begin.login_name(), name);
-        self.authenticator.begin(begin, &mut self.rng)
+        self.authenticator.begin(begin, &peer(), &mut self.rng)
     }
 
     fn prove(&self, challenge: Challenge, exchange: &AfpClientExchange) -> Result<Authenticated, Rejected> {
         let call = LoginCont::new(&exchange.a_pub, &exchange.m1).bytes();
         let prove = challenge.await_proof.proof(FpLoginCont::decode(&call).unwrap().user_auth_info)?;
-        self.authenticator.prove(prove)
+        self.authenticator.prove(prove, &peer())
     }
 
     fn log_in(&mut self, name: &[u8], password: &[u8]) -> Result<Authenticated, Rejected> {
@@ -236,7 +241,7 @@ fn the_old_login_call() {
     let call = fp_login(b"AFP3.4", b"SRP", b"");
     let rejected = Begin::from_login(&FpLogin::decode(&call).unwrap()).unwrap_err();
     assert_eq!(rejected.answer(), (ResultCode::PARAM_ERR, &[][..]));
-    assert!(server.authenticator.begin(begin, &mut server.rng).is_ok());
+    assert!(server.authenticator.begin(begin, &peer(), &mut server.rng).is_ok());
 }
 
 #[test]
@@ -266,7 +271,7 @@ fn no_randomness() {
     let server = Server::reveal();
     let call = LoginExt::new(b"alice").bytes();
     let begin = Begin::from_login_ext(&FpLoginExt::decode(&call).unwrap()).unwrap();
-    let rejected = server.authenticator.begin(begin, &mut Dry).unwrap_err();
+    let rejected = server.authenticator.begin(begin, &peer(), &mut Dry).unwrap_err();
     assert_eq!(rejected.answer(), (ResultCode::MISC_ERR, &[][..]));
     assert!(DecoySecret::generate(&mut Dry).is_err());
 }
@@ -294,6 +299,10 @@ fn answers() {
         (Rejected::Refused(srp6a::Refused::PublicKeyLength { got: 0, max: 192 }), -5023, &[]),
         (Rejected::Refused(srp6a::Refused::ProofLength { got: 0, expected: 20 }), -5023, &[]),
         (Rejected::WrongProof { account: account() }, -6754, &[]),
+        (Rejected::TooManyFailures { account: account(), refusal: Refusal::Network { seconds: 1 } }, -6754, &[]),
+        (Rejected::TooManyFailures { account: account(), refusal: Refusal::Account { seconds: 1 } }, -6754, &[]),
+        (Rejected::TooManyFailures { account: account(), refusal: Refusal::Locked }, -6754, &[]),
+        (Rejected::TooManyFailures { account: account(), refusal: Refusal::Uncounted }, -6754, &[]),
         (Rejected::Randomness, -5014, &[]),
         (Rejected::Internal, -5014, &[]),
     ];

@@ -479,18 +479,15 @@ fn create(folder: &Folder, name: &OsString) -> Result<File, TallyError> {
     let path = folder.path_of(name);
     let lock = folder.lock(LOCK.as_ref(), LOCK_WAIT)?;
     let opened = folder.open_locked(name, true, LOCK_WAIT)?;
-    let file = match opened {
-        // Somebody else was faster.
-        Some(file) => file,
-        None => {
-            let mut image = vec![0; SLOT.saturating_mul(2)];
-            for (to, from) in image.iter_mut().zip(encode(0, &AccountTally::default())) {
-                *to = from;
-            }
-            folder.replace(name, TEMPORARY.as_ref(), &image, file::our_own())?;
-            let gone = || StoreError::Busy { path: path.clone() };
-            folder.open_locked(name, true, LOCK_WAIT)?.ok_or_else(gone)?
-        }
+    // Somebody else may have been faster.
+    let file = if let Some(file) = opened {
+        file
+    } else {
+        let mut image = encode(0, &AccountTally::default());
+        image.resize(SLOT.saturating_mul(2), 0);
+        folder.replace(name, TEMPORARY.as_ref(), &image, file::our_own())?;
+        let gone = || StoreError::Busy { path: path.clone() };
+        folder.open_locked(name, true, LOCK_WAIT)?.ok_or_else(gone)?
     };
     drop(lock);
     Ok(file)
@@ -579,7 +576,7 @@ fn decode(slot: &[u8]) -> Option<(u64, AccountTally)> {
             1 => Some(Network::Unknown),
             _ => None,
         };
-        let entry = NetworkTally {
+        let mut entry = NetworkTally {
             network: network.unwrap_or(Network::Unknown),
             failures: rest.u32()?,
             refusals: rest.u32()?,
@@ -591,6 +588,8 @@ fn decode(slot: &[u8]) -> Option<(u64, AccountTally)> {
             open_since: rest.u64()?,
             signed_in_at: rest.u64()?,
         };
+        // No time is later than the last change; were one, a clock set back could not be told from it.
+        entry.times().into_iter().for_each(|time| *time = (*time).min(tally.last));
         if network.is_some() {
             tally.networks.push(entry);
         }

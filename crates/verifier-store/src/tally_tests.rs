@@ -248,11 +248,12 @@ fn a_torn_write_is_the_old_count_or_the_new_one() {
 
 #[test]
 fn damage_is_said_counts_one_and_is_repaired() {
-    let damages: [(&str, fn(&Path)); 6] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 6] = [
         ("empty", |file| fs::write(file, b"").unwrap()),
         ("zeros", |file| fs::write(file, [0; 8192]).unwrap()),
         ("short", |file| fs::write(file, &fs::read(file).unwrap()[..5000]).unwrap()),
-        ("long", |file| fs::write(file, [0x41; 100_000]).unwrap()),
+        ("long", |file| fs::write(file, vec![0x41; 100_000]).unwrap()),
         ("another file", |file| fs::write(file, b"version = 1\n").unwrap()),
         ("a bit in each slot", |file| {
             let open = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
@@ -399,7 +400,7 @@ fn failures_of_the_last_hour() {
     let last = NOW + 60 * 89;
     assert_eq!(tally.failures_within(last, 3600), 60);
     assert_eq!(tally.failures_within(last + 600, 3600), 50);
-    assert_eq!(tally.failures_within(last + 3599, 3600), u32::from(NOW % 60 == 0));
+    assert_eq!(tally.failures_within(last + 3599, 3600), u32::from(NOW.is_multiple_of(60)));
     assert_eq!(tally.failures_within(last + 1_000_000, 3600), 0);
     tally.uncount(last, 3600);
     assert_eq!(tally.failures_within(last, 3600), 59);

@@ -111,7 +111,9 @@ impl Connection {
         while let Some(want) = session.poll() {
             match want {
                 Want::Send(bytes) => pending.output.extend_from_slice(&bytes),
-                Want::Authenticate(job) => pending.login = Some(Box::pin(Arc::clone(&self.runtime.pool).run(job))),
+                Want::Authenticate(job) => {
+                    pending.login = Some(Box::pin(Arc::clone(&self.runtime.pool).run(job, self.peer.ip())));
+                }
                 Want::Serve { account, call } => {
                     let reply = self.runtime.service.answer(&account, &call, SystemTime::now(), session_token);
                     session.served(reply, self.now());

@@ -3,6 +3,7 @@
 //! ```text
 //! login peer=192.0.2.7:49152 name="alice" uam="SRP" outcome="signed-in" reason="proof verified" account="alice" form="strip" result=0 ms=3
 //! login peer=192.0.2.7:49153 name="alice" uam="SRP" outcome="refused" reason="wrong password" result=-6754 ms=2
+//! login peer=192.0.2.7:49153 name="alice" uam="SRP" outcome="refused" reason="too many failures: refused for 57 s" result=-6754 ms=2
 //! login peer=192.0.2.7:49154 name="alice" uam="SRP" outcome="abandoned" reason="no answer to the challenge" ms=60000
 //! ```
 //! What a client sent is quoted and escaped by the log's own format: a name with a line feed or a terminal sequence in it stays one
@@ -12,7 +13,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use afp_session::{Ending, LoginOutcome, LoginRefusal, LoginReport};
-use srp_uam::{NoRecord, ProofForm, Rejected};
+use srp_uam::{NoRecord, ProofForm, Refusal, Rejected};
 use tracing::{debug, error, info, warn};
 
 /// Writes the line of one login attempt.
@@ -69,6 +70,7 @@ fn is_ours(why: &LoginRefusal) -> bool {
             Rejected::Internal
                 | Rejected::Randomness
                 | Rejected::NoRecord(NoRecord::Store(_) | NoRecord::Unusable { .. })
+                | Rejected::TooManyFailures { refusal: Refusal::Uncounted, .. }
                 | Rejected::DecoyProof(NoRecord::Store(_) | NoRecord::Unusable { .. })
         )
     )

@@ -3,9 +3,11 @@
 //! A login is about a millisecond of arithmetic and may read files. Both would hold up every other connection on the
 //! event loop; here the number of threads that compute at a time is that of the cores (or `limits.login_threads`), and the others wait in turn.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use srp_uam::{Authenticator, Job, Outcome, Rejected};
+use srp_uam::{Authenticator, Job, Outcome, Peer, Rejected};
 use tokio::sync::Semaphore;
 use tracing::error;
 
@@ -21,14 +23,14 @@ impl Pool {
         Self { authenticator: Arc::new(authenticator), turns: Arc::new(Semaphore::new(threads)) }
     }
 
-    /// Computes `job` when its turn comes.
-    pub(super) async fn run(self: Arc<Self>, job: Job) -> Outcome {
+    /// Computes `job` for the client at this address when its turn comes.
+    pub(super) async fn run(self: Arc<Self>, job: Job, address: IpAddr) -> Outcome {
         let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else {
             return Outcome::Rejected(Rejected::Internal);
         };
         let authenticator = Arc::clone(&self.authenticator);
         let done = tokio::task::spawn_blocking(move || {
-            let outcome = authenticator.run(job);
+            let outcome = authenticator.run_for(job, &Peer::new(address, SystemTime::now()));
             drop(turn);
             outcome
         });

@@ -10,10 +10,11 @@ use afp_proto::server_info::{NetworkAddress, ServerFlags, ServerInfo};
 use afp_session::{Service, Settings, UAMS, VERSIONS};
 use anyhow::Context as _;
 use bytes::Bytes;
-use srp_uam::{Authenticator, DecoySecret, UnknownUsers};
-use tracing::warn;
+use srp_uam::{Attempts, Authenticator, DecoySecret, UnknownUsers};
+use tracing::{error, warn};
 use unicode_normalization::UnicodeNormalization as _;
 use verifier_store::Store;
+use verifier_store::tally::Tally;
 
 use super::pool::Pool;
 use crate::config::{self, Config};
@@ -48,6 +49,7 @@ impl Runtime {
             config::UnknownUsers::Reveal => UnknownUsers::Reveal,
             config::UnknownUsers::Decoy => UnknownUsers::Decoy(DecoySecret::from_bytes(*state.decoy_secret()?)),
         };
+        let attempts = attempts(config, state, &store)?;
         let threads = match config.limits.login_threads {
             0 => available_parallelism().map_or(1, usize::from),
             set => usize::try_from(set)?,
@@ -69,7 +71,7 @@ impl Runtime {
                 group_id: config.server.group_id,
                 group_name: GROUP_NAME.to_owned(),
             },
-            pool: Arc::new(Pool::new(Authenticator::new(Arc::new(store), unknown_users), threads)),
+            pool: Arc::new(Pool::new(Authenticator::new(Arc::new(store), unknown_users).counting(attempts), threads)),
             max_connections: usize::try_from(config.limits.max_connections)?,
             server_info: ServerInfo {
                 machine_type: config.server.machine_type.clone().into_bytes(),
@@ -117,6 +119,19 @@ impl Runtime {
             .collect();
         ServerInfo { addresses, ..self.server_info.clone() }.encode()
     }
+}
+
+/// What counts attempts, as the settings say.
+fn attempts(config: &Config, state: &StateDir, store: &Store) -> anyhow::Result<Attempts> {
+    let tally = Tally::at(&config.attempts.path(state.path()));
+    if config.login.unknown_users == config::UnknownUsers::Decoy {
+        let accounts = store.accounts()?;
+        // No reason not to start: what follows from a tally that cannot be used is decided at each attempt.
+        if let Err(error) = tally.prepare(accounts.iter().map(|account| account.name.as_str())) {
+            warn!("failed logins may not be counted: {error}");
+        }
+    }
+    Ok(Attempts::new(tally, config.attempts.policy(), Box::new(|line| error!("{line}"))))
 }
 
 /// `name` as old clients read it: Mac Roman, `?` for what it lacks, at most `limit` bytes.

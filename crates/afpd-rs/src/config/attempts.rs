@@ -1,0 +1,188 @@
+//! `[attempts]`: how often a password may be tried. What the numbers do is said in [`srp_uam::attempts`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use srp_uam::{AttemptPolicy, Cidr};
+
+use super::check;
+
+/// `[attempts]`: how often a password may be tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttemptsSection {
+    /// The directory failures are counted in; `None` (written `""`): see [`AttemptsSection::path`].
+    #[serde(with = "check::path")]
+    pub path: Option<PathBuf>,
+    /// See [`AttemptPolicy::failures`]: 1 to 1000.
+    #[serde(deserialize_with = "number::failures")]
+    pub failures: u32,
+    /// See [`AttemptPolicy::refuse_first`].
+    #[serde(with = "whole_seconds")]
+    pub refuse_first: Duration,
+    /// See [`AttemptPolicy::refuse_longest`].
+    #[serde(with = "whole_seconds")]
+    pub refuse_longest: Duration,
+    /// See [`AttemptPolicy::forget_after`].
+    #[serde(with = "whole_seconds")]
+    pub forget_after: Duration,
+    /// See [`AttemptPolicy::answer_within`].
+    #[serde(with = "whole_seconds")]
+    pub answer_within: Duration,
+    /// See [`AttemptPolicy::open_challenges`]: 1 to 1 000 000.
+    #[serde(deserialize_with = "number::open_challenges")]
+    pub open_challenges: u32,
+    /// See [`AttemptPolicy::account_failures`]: 0 to 60 000.
+    #[serde(deserialize_with = "number::account_failures")]
+    pub account_failures: u32,
+    /// See [`AttemptPolicy::account_period`].
+    #[serde(with = "whole_seconds")]
+    pub account_period: Duration,
+    /// See [`AttemptPolicy::known_for`].
+    #[serde(with = "whole_seconds")]
+    pub known_for: Duration,
+    /// See [`AttemptPolicy::hard_limit`]: 0 to 1 000 000.
+    #[serde(deserialize_with = "number::hard_limit")]
+    pub hard_limit: u32,
+    /// See [`AttemptPolicy::exempt`].
+    #[serde(with = "networks")]
+    pub exempt: Vec<Cidr>,
+}
+
+impl AttemptsSection {
+    /// Where failures are counted: the path set; else `tally` in the state directory.
+    #[must_use]
+    pub fn path(&self, state: &Path) -> PathBuf {
+        self.path.clone().unwrap_or_else(|| state.join("tally"))
+    }
+
+    /// The numbers, as those who keep to them take them.
+    #[must_use]
+    pub fn policy(&self) -> AttemptPolicy {
+        AttemptPolicy {
+            failures: self.failures,
+            refuse_first: self.refuse_first,
+            refuse_longest: self.refuse_longest,
+            forget_after: self.forget_after,
+            answer_within: self.answer_within,
+            open_challenges: self.open_challenges,
+            account_failures: self.account_failures,
+            account_period: self.account_period,
+            known_for: self.known_for,
+            hard_limit: self.hard_limit,
+            exempt: self.exempt.clone(),
+        }
+    }
+
+    /// What is allowed but probably not meant.
+    pub(super) fn doubts(&self, login: Duration) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if self.answer_within < login {
+            doubts.push(
+                "attempts.answer_within is shorter than timers.login: a slow login is taken for an abandoned one first"
+                    .to_owned(),
+            );
+        }
+        if self.refuse_longest < self.refuse_first {
+            doubts
+                .push("attempts.refuse_longest is shorter than attempts.refuse_first, which it cuts short".to_owned());
+        }
+        if self.hard_limit > 0 {
+            doubts.push(
+                "attempts.hard_limit is set: anybody who knows a login name can lock its owner out until `user unlock`"
+                    .to_owned(),
+            );
+        }
+        doubts
+    }
+}
+
+impl Default for AttemptsSection {
+    fn default() -> Self {
+        let AttemptPolicy {
+            failures,
+            refuse_first,
+            refuse_longest,
+            forget_after,
+            answer_within,
+            open_challenges,
+            account_failures,
+            account_period,
+            known_for,
+            hard_limit,
+            exempt,
+        } = AttemptPolicy::default();
+        Self {
+            path: None,
+            failures,
+            refuse_first,
+            refuse_longest,
+            forget_after,
+            answer_within,
+            open_challenges,
+            account_failures,
+            account_period,
+            known_for,
+            hard_limit,
+            exempt,
+        }
+    }
+}
+
+/// Numbers within bounds.
+mod number {
+    use serde::de::Deserializer;
+
+    use crate::config::check::between;
+
+    pub(super) fn failures<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+        between(from, 1, 1000)
+    }
+
+    pub(super) fn open_challenges<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+        between(from, 1, 1_000_000)
+    }
+
+    pub(super) fn account_failures<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+        between(from, 0, 60_000)
+    }
+
+    pub(super) fn hard_limit<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+        between(from, 0, 1_000_000)
+    }
+}
+
+/// Whole seconds, 1 to a year.
+mod whole_seconds {
+    use std::time::Duration;
+
+    use serde::de::Deserializer;
+    use serde::ser::Serializer;
+
+    use crate::config::check::between;
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(time.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Ok(Duration::from_secs(between(from, 1, 365 * 86_400)?.into()))
+    }
+}
+
+/// Networks in CIDR notation.
+mod networks {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+    use srp_uam::Cidr;
+
+    pub(super) fn serialize<S: Serializer>(networks: &[Cidr], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(networks.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Cidr>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts.iter().map(|text| text.parse().map_err(|error| D::Error::custom(format!("{text:?} {error}")))).collect()
+    }
+}
