@@ -87,7 +87,13 @@ pub fn quickstart(asked: &Quickstart, global: &Global, out: &mut dyn Write) -> R
         writeln!(out, "\nOne login, by the built-in client over TCP, as {CHECK_ACCOUNT:?}:")?;
         let target = Target { host: reachable(address.ip()).to_string(), port: address.port() };
         let (steps, mut told) = mpsc::unbounded_channel();
-        let login = tokio::task::spawn_blocking(move || log_in(&store, &target, &steps));
+        let tally = place.tally();
+        let login = tokio::task::spawn_blocking(move || {
+            let login = log_in(&store, &target, &steps);
+            // One file that nobody needs; should it stay, it is that of the next run.
+            tally.forget(CHECK_ACCOUNT).ok();
+            login
+        });
         tokio::pin!(login);
         let login = loop {
             tokio::select! {

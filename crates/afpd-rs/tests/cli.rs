@@ -623,3 +623,41 @@ fn output_that_cannot_be_written_is_no_panic() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     run(here.command(&["check-config"]).stdout(full), b"").must(1, "the output cannot be written");
 }
+
+#[test]
+fn too_many_failures_are_refused_shown_and_lifted() {
+    let here = Here::new();
+    here.write("settings.toml", "[attempts]\nfailures = 2\n");
+    here.user(&["add", "anna"], "sesame").must(0, "made");
+    let mut server = Running::start(here.command(&["serve", "--listen", "127.0.0.1:0"]));
+    let address = server.listening_on();
+    let log_in = |password: &str| here.run_with(&["login", &address, "anna", "--password-stdin"], password.as_bytes());
+    here.run(&["user", "unlock", "anna"]).must(0, "has no failed logins");
+    for _ in 0..2 {
+        log_in("x").must(4, "-6754");
+    }
+    log_in("sesame").must(4, "-6754");
+    here.run(&["user", "list"]).must(0, "2 failures from 127.0.0.1: refused for ").must(0, "1 attempts turned away");
+    let attempts = &here.accounts()[0]["attempts"];
+    let network = &attempts["networks"][0];
+    assert_eq!((&attempts["locked"], &attempts["failures_in_a_row"]), (&Value::Bool(false), &Value::from(2)));
+    assert_eq!((&network["network"], &network["turned_away"]), (&Value::from("127.0.0.1"), &Value::from(1)));
+    assert!((1..=60).contains(&network["refused_for"].as_u64().unwrap()), "{attempts}");
+
+    here.run(&["user", "unlock", "anna"]).must(0, "forgiven");
+    assert!(!here.run(&["user", "list"]).must(0, "anna").out.contains("failures"));
+    log_in("sesame").must(0, "");
+    assert!(here.accounts()[0]["attempts"]["networks"][0]["signed_in_at"].as_u64().is_some());
+
+    fs::write(here.path("state/tally/anna.tally"), b"").unwrap();
+    here.run(&["user", "list"]).must(0, "anna.tally is damaged");
+    log_in("x").must(4, "-6754");
+    log_in("sesame").must(4, "-6754");
+    here.run(&["user", "unlock", "anna"]).must(0, "forgiven");
+    here.run(&["user", "unlock", "nobody"]).must(1, "no account \"nobody\"");
+    here.run(&["user", "remove", "anna"]).must(0, "removed");
+    assert!(!here.path("state/tally/anna.tally").exists());
+    let (_, log) = server.end(Signal::TERM);
+    assert_eq!(log.matches("reason=\"too many failures: refused for ").count(), 2, "{log}");
+    assert!(log.contains("anna.tally is damaged"), "{log}");
+}

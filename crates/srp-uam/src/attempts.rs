@@ -293,11 +293,13 @@ impl AttemptPolicy {
     /// A proof comes. Counts it as a failure unless it is refused.
     #[must_use]
     pub fn spend(&self, tally: &mut AccountTally, network: Network, now: u64) -> Verdict {
+        // This one's challenge is answered, so it is none of those that were left open.
+        let entry = tally.network(network);
+        entry.open = entry.open.saturating_sub(1);
         self.settle(tally, network, now);
         let known = self.knows(tally, network, now);
         let (locked, strangers) = (self.is_locked(tally), self.refuses_strangers_for(tally, now));
         let entry = tally.network(network);
-        entry.open = entry.open.saturating_sub(1);
         let refused = entry.refused_until(now);
         let refusal = if locked {
             Refusal::Locked
