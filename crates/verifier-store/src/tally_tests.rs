@@ -98,7 +98,57 @@ fn the_other_process() {
             assert_eq!(changed.value, 1);
             changed.saved.unwrap_err();
         }
+        "fail-on-a-full-tmpfs" => {
+            tally.change(ALICE, NOW, fail).saved.unwrap();
+            let filler = Path::new(&path).join("filler");
+            let filled = fs::write(&filler, vec![1; 1 << 20]).unwrap_err();
+            assert_eq!(filled.kind(), std::io::ErrorKind::StorageFull);
+            for expected in 2..5 {
+                let changed = tally.change(ALICE, NOW, fail);
+                changed.saved.unwrap();
+                assert_eq!((changed.value, failures(Path::new(&path))), (expected, expected));
+            }
+            let error = tally.change(Subject::Account("bob"), NOW, fail).saved.unwrap_err().to_string();
+            assert!(error.contains("No space left"), "{error}");
+            fs::remove_file(&filler).unwrap();
+            let changed = tally.change(Subject::Account("bob"), NOW, fail);
+            changed.saved.unwrap();
+            assert_eq!(changed.value, 2, "memory came to disk");
+        }
         other => panic!("what is {other}?"),
+    }
+}
+
+/// Any numbers in a slot that is whole: nothing panics, and it is read back as it was.
+#[test]
+fn any_numbers() {
+    let place = Place::new();
+    place.fail();
+    for seed in 0..2000_u64 {
+        let mut random = seed;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if random >> 61 == 0 { u64::MAX } else { random >> (random >> 58) }
+        };
+        let mut tally = AccountTally::default();
+        (tally.last, tally.in_a_row) = (next(), u32::MAX);
+        for _ in 0..5 {
+            let entry = tally.network(Network::V4(u32::try_from(next() >> 32).unwrap().into()));
+            (entry.refused_at, entry.refused_for) = (next(), u32::MAX);
+            (entry.failed_at, entry.open_since, entry.signed_in_at) = (next(), next(), next());
+        }
+        tally.count(u32::MAX, next(), next());
+        let (now, period) = (next(), next());
+        let place = place.open();
+        place.change(ALICE, now, |kept| *kept = tally).saved.unwrap();
+        let changed = place.change(ALICE, next(), |tally| {
+            tally.count(1, now, period);
+            tally.uncount(now, period);
+            let entry = tally.network(home());
+            (entry.refused_until(now), tally.failures_within(now, period))
+        });
+        changed.saved.unwrap();
+        assert!(place.state("alice").unwrap().is_some());
     }
 }
 
@@ -313,6 +363,21 @@ fn on_a_full_disk_the_count_goes_on_in_memory() {
     assert_eq!(fs::read(place.file()).unwrap(), before);
     assert!(!place.path().join("bob.tally").exists(), "half a file is left");
     assert_eq!(place.fail(), 3);
+}
+
+/// A file system with no byte left: who has a file is counted in it, who has none is not. In a mount namespace of its own.
+#[test]
+#[ignore = "needs root: mounts a small tmpfs"]
+fn on_a_full_file_system_files_that_are_there_go_on() {
+    let place = Place::new();
+    fs::create_dir(place.path()).unwrap();
+    let mount = "mount -t tmpfs -o size=64k,mode=700 none \"$VERIFIER_STORE_TALLY_PATH\" &&";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &format!("{mount} exec \"$0\" \"$@\"")]).arg(env::current_exe().unwrap());
+    command.args(["--exact", "tally_tests::the_other_process", "--nocapture", "--test-threads=1"]);
+    command.env(DO, "fail-on-a-full-tmpfs").env(PATH, place.path()).env_remove(KILL_AT);
+    let ended = command.output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 /// What could not be written is written when it can be.
