@@ -121,6 +121,8 @@ SCENES = [
     ("not AFP", AGGRESSIVE, by_bytes(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", ends=False, session=False)),
     ("no session first", AGGRESSIVE, by_bytes(frame(2, login_ext(b"alice")), ends=False, session=False)),
     *[(f"forged name {n}", COUNTED, by_bytes(login_ext(name.encode()[:255]))) for n, name in enumerate(FORGED_NAMES)],
+    # By now or after some of these the address is refused at this account, whatever the password.
+    *[("too many failures", COUNTED, by_client("alice", password)) for password in [b"wrong"] * 5 + [b"right"]],
 ]
 
 # Once the store is spoilt nobody can sign in, and that is no client's fault.
@@ -187,6 +189,8 @@ def is_verdict(line):
 
 def record(directory, log_format):
     daemon, lines = Daemon(directory, log_format), []
+    # Failures at the daemon before this one count on.
+    subprocess.run([AFPD_RS, "--state", daemon.state, "user", "unlock", "alice"], check=True, capture_output=True)
     for peer in PEERS:
         for scene, verdict, run in SCENES:
             lines += daemon.play(scene, verdict, run, peer)
