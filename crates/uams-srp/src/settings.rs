@@ -53,6 +53,8 @@ struct Document {
     _server: Option<IgnoredAny>,
     #[serde(rename = "store")]
     _store: Option<IgnoredAny>,
+    #[serde(rename = "attempts")]
+    _attempts: Option<IgnoredAny>,
     #[serde(rename = "timers")]
     _timers: Option<IgnoredAny>,
     #[serde(rename = "limits")]
