@@ -43,6 +43,13 @@
 //! What this crate uses of the host: `uam_register`, `uam_unregister`, `uam_getname`, `uam_checkuser`, `uam_afpserver_option`;
 //! `make_log_entry` and `type_configs` of its library for the log. They stay undefined until afpd loads the module.
 //!
+//! # Living in afpd
+//!
+//! Made once, in the parent: the engine's table of powers, and the store as it was read. Children share both; a child reads the store
+//! again if it has changed since. Made at each login, from the system's randomness: b. What children inherit of anything random are the seeds of
+//! hash tables, which are no secret. There is no thread, no handler for signals or the end of the process, and no thread-local with a destructor, which
+//! would keep the loader from unloading us.
+//!
 //! # Netatalk 4.5 and 4.6
 //!
 //! The file of 4.5 and the directory of 4.6 are told apart by looking at what the configured path leads to, at run time; both come by

@@ -268,9 +268,12 @@ fn hostile_inputs() {
         host.says(&format!("cont {}", hex(&input)), REFUSED);
         host.says(&format!("cont {}", hex(&good)), REFUSED);
     }
-    host.says("cont null", REFUSED);
-    Host::challenge(&host.login_ext(b"atalk1", &[0, 1]));
-    host.says("cont null", REFUSED);
+    for none in ["null", "minus", "-"] {
+        host.says(&format!("login {none}"), PARAM_ERR);
+        host.says(&format!("cont {none}"), REFUSED);
+        Host::challenge(&host.ask(&format!("login_ext 3 6 {} {none}", hex(b"atalk1"))));
+        host.says(&format!("cont {none}"), REFUSED);
+    }
     host.logs_in("atalk1");
     host.ends();
 }

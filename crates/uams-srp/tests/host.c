@@ -4,7 +4,7 @@
  *   user NAME UID SHELL FULL-NAME      a system user; SHELL is 1 or 0; a NAME of "-" stands for none at all
  *   level N                            the log's level
  *   load FILE, unload                  dlopen, setup; cleanup, dlclose
- *   login INPUT                        FPLogin; bytes are in hex here and below, "-" is none, "null" is a NULL pointer
+ *   login INPUT                        FPLogin; bytes are in hex here and below, "-" is none, "null" a NULL pointer, "minus" a length of -1
  *   login_ext TYPE LENGTH NAME INPUT   FPLoginExt; the type and length before the name may lie
  *   cont INPUT                         FPLoginCont
  *   logout, heap, log
@@ -149,7 +149,7 @@ static void release(struct buffer b) { munmap(b.map, b.mapped); }
 
 static struct buffer from_hex(const char *hex)
 {
-    size_t digits = strcmp(hex, "-") && strcmp(hex, "null") ? strlen(hex) : 0;
+    size_t digits = strcmp(hex, "-") && strcmp(hex, "null") && strcmp(hex, "minus") ? strlen(hex) : 0;
     struct buffer b = buffer(digits / 2);
     for (size_t i = 0; i < digits / 2; i++) { unsigned byte; sscanf(hex + 2 * i, "%2x", &byte); b.bytes[i] = byte; }
     return b;
@@ -161,12 +161,13 @@ static void call(int which, struct buffer name, const char *hex)
 {
     struct buffer input = from_hex(hex), reply = buffer(REPLY);
     struct passwd *user = NULL;
+    uint64_t given = UPPER | (strcmp(hex, "minus") ? input.length : 0xffffffffu);
     size_t length = which == 2 ? REPLY : 0;
     int code;
     memset(reply.bytes, 0xa5, REPLY);
-    if (which == 0) code = method.login(NOT_AN_OBJ, &user, bytes(input, hex), UPPER | input.length, reply.bytes, &length);
-    else if (which == 1) code = method.login_ext(NOT_AN_OBJ, name.length ? name.bytes : NULL, &user, bytes(input, hex), UPPER | input.length, reply.bytes, &length);
-    else code = method.cont(NOT_AN_OBJ, &user, bytes(input, hex), UPPER | input.length, reply.bytes, &length);
+    if (which == 0) code = method.login(NOT_AN_OBJ, &user, bytes(input, hex), given, reply.bytes, &length);
+    else if (which == 1) code = method.login_ext(NOT_AN_OBJ, name.length ? name.bytes : NULL, &user, bytes(input, hex), given, reply.bytes, &length);
+    else code = method.cont(NOT_AN_OBJ, &user, bytes(input, hex), given, reply.bytes, &length);
     if (length >= REPLY) fail("the length of the reply was not set");
     for (size_t i = length; i < REPLY; i++) if ((unsigned char)reply.bytes[i] != 0xa5) fail("more written than said");
     printf("%d %s %s ", code, user ? user->pw_name : "-", *user_name ? user_name : "-");
