@@ -61,7 +61,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let session = Session::new(Arc::new(Settings::default()), b"server information"[..].into(), Duration::ZERO);
+        let session = Session::new(Arc::new(Settings::default()), Duration::ZERO);
         Bench { session, now: Duration::ZERO, sent: Vec::new(), closed: false, endings: 0 }
     }
 
@@ -89,6 +89,7 @@ impl Bench {
             assert!(!self.closed, "{want:?} after Close");
             match want {
                 Want::Send(bytes) => self.sent.extend_from_slice(&bytes),
+                Want::Status => self.session.status(Some(b"server information"[..].into()), self.now),
                 Want::Authenticate(job) => self.session.authenticated(AUTHENTICATOR.run(job), self.now),
                 Want::Serve { account, call } => {
                     let reply = Service::default().answer(&account, &call, SystemTime::UNIX_EPOCH, || Some([0; 16]));

@@ -38,6 +38,7 @@ use testkit::subject::{Accounts, Kind, Subject};
 pub mod code {
     #![expect(missing_docs, reason = "the protocol's own names")]
     pub const NO_ERR: i32 = 0;
+    pub const NO_MORE_SESSIONS: i32 = -1068;
     pub const AUTH_CONTINUE: i32 = -5001;
     pub const BAD_UAM: i32 = -5002;
     pub const BAD_VERSION: i32 = -5003;

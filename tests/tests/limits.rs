@@ -67,11 +67,19 @@ fn a_hundred_sessions() {
 }
 
 /// F9. No room: DSIOpenSession is told so (0xfbd1, as Netatalk says it) and the connection ends; those who are in stay in, and when one
-/// leaves there is room.
+/// leaves there is room. Only those who have signed in take room.
 #[test]
 fn no_room() {
-    let Some(subject) = own_subject("[limits]\nmax_connections = 1\n") else { return };
+    let Some(subject) = own_subject("[limits]\nmax_sessions = 1\n") else { return };
     let mut first = Peer::in_session_with(subject.clone());
+    let mut late = Peer::in_session_with(subject.clone());
+    let name = first.accounts().even;
+    first.signs_in(&name);
+    // A session that was opened while there was room: its proof is right and it is turned away.
+    let challenge = late.is_challenged_as(&name);
+    let exchange = late.exchange(&name, &challenge);
+    late.calls(&testkit::client::LoginCont::new(&exchange.a_pub, &exchange.m1).bytes());
+    late.hears(conformance::refused(code::NO_MORE_SESSIONS));
     let mut second = Peer::connected_to(subject.clone());
     second.asks(dsi::OPEN_SESSION, &[]);
     let reply = second.reply();
@@ -90,7 +98,7 @@ fn no_room() {
 /// back, and counts it.)
 #[test]
 fn a_lost_client_leaves_its_place() {
-    let Some(subject) = own_subject("[limits]\nmax_connections = 1\n") else { return };
+    let Some(subject) = own_subject("[limits]\nmax_sessions = 1\n") else { return };
     let mut lost = Peer::in_session_with(subject.clone());
     let name = lost.accounts().even;
     lost.signs_in(&name);

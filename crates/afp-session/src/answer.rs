@@ -24,6 +24,9 @@ pub enum LoginRefusal {
     /// FPLoginCont without a challenge to answer.
     #[error("a proof came without a challenge before it")]
     ProofBeforeChallenge,
+    /// There is no room for the login, or not now.
+    #[error("{0}")]
+    Busy(Busy),
     /// The UAM refused.
     #[error("{0}")]
     Rejected(#[from] Rejected),
@@ -33,6 +36,20 @@ pub enum LoginRefusal {
     /// A login call after login.
     #[error("a session logs in once")]
     AlreadySignedIn,
+}
+
+/// What there is no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// As many logins wait to be computed as may.
+    #[error("too many logins are waiting to be computed")]
+    Queue,
+    /// The client's address has asked for as many challenges as it may in this time.
+    #[error("too many logins from this address")]
+    Rate,
+    /// As many users are signed in as may.
+    #[error("too many sessions")]
+    Sessions,
 }
 
 /// What the client is told, and what becomes of the connection.
@@ -64,6 +81,7 @@ impl LoginRefusal {
             Self::UamUnreadable(_) | Self::UnknownUam => (ResultCode::BAD_UAM, &[], Then::Close),
             Self::Malformed(_) => (ResultCode::PARAM_ERR, &[], Then::Close),
             Self::ProofBeforeChallenge => (ResultCode::USER_NOT_AUTH, &[], Then::Close),
+            Self::Busy(_) => (ResultCode::NO_MORE_SESSIONS, &[], Then::Close),
             Self::BeforeLogin | Self::AlreadySignedIn => (ResultCode::CALL_NOT_SUPPORTED, &[], Then::Keep),
             Self::Rejected(rejected) => {
                 let (result, payload) = rejected.answer();

@@ -13,6 +13,8 @@ use crate::answer::{Answer, LoginRefusal};
 pub enum Event {
     /// The server information was asked for and sent (DSIGetStatus).
     StatusServed,
+    /// The server information was asked for and refused.
+    StatusRefused,
     /// A DSI session was opened.
     Opened,
     /// A login attempt came to its end.
@@ -65,6 +67,8 @@ pub enum LoginOutcome {
 pub enum Ending {
     /// The server information was sent; nothing more was to be said.
     StatusServed,
+    /// The server information was refused: it is asked for too often.
+    StatusRefused,
     /// The client closed the connection without having sent a byte: a port probe, no error.
     Silent,
     /// The client sent DSICloseSession.
@@ -93,4 +97,6 @@ pub enum Ending {
     ShutDown,
     /// There is no room for another session.
     Busy,
+    /// Nobody was signed in here, and the place was needed.
+    Evicted,
 }

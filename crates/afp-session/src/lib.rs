@@ -12,21 +12,25 @@
 //! |---|---|
 //! | [`receive`](Session::receive) | bytes came from the client |
 //! | [`end_of_input`](Session::end_of_input) | the client closed its side, or the connection broke |
-//! | [`authenticated`](Session::authenticated) | the job of an [`Want::Authenticate`] is done |
+//! | [`status`](Session::status) | a [`Want::Status`] is decided |
+//! | [`authenticated`](Session::authenticated) | the job of a [`Want::Authenticate`] is done |
+//! | [`turned_away`](Session::turned_away) | it will not be done: there is no room |
 //! | [`served`](Session::served) | the call of a [`Want::Serve`] is answered |
 //! | [`tick`](Session::tick) | the time of the last [`Want::WakeAt`] has come |
 //! | [`shut_down`](Session::shut_down) | the server is going down |
+//! | [`evict`](Session::evict) | nobody is signed in here, and the place is needed |
 //!
 //! | output | do |
 //! |---|---|
 //! | [`Want::Send`] | write these bytes, in order |
+//! | [`Want::Status`] | call `status` with the server information block, or without it for a client that asks too often |
 //! | [`Want::Authenticate`] | run the job where it may block, then call `authenticated` |
 //! | [`Want::Serve`] | answer the AFP call ([`Service`] answers those of a server without volumes), then call `served` |
 //! | [`Want::Event`] | log or count it |
 //! | [`Want::WakeAt`] | call `tick` at that time; replaces the one before |
 //! | [`Want::Close`] | send what is queued, close your side, wait a moment for the client's; it is the last one |
 //!
-//! While a job or a call is out, the session reads nothing more of what it has buffered ([`Session::wants_input`] is
+//! While a question, a job or a call is out, the session reads nothing more of what it has buffered ([`Session::wants_input`] is
 //! false then): replies keep the order of the requests.
 //!
 //! # States
@@ -58,7 +62,7 @@ mod service;
 mod session;
 mod settings;
 
-pub use crate::answer::{Answer, LoginRefusal, Then};
+pub use crate::answer::{Answer, Busy, LoginRefusal, Then};
 pub use crate::event::{Ending, Event, LoginOutcome, LoginReport};
 pub use crate::service::{Reply, Service};
 pub use crate::session::{Session, Want};
@@ -69,5 +73,5 @@ pub use crate::settings::Settings;
 /// FPLoginExt, UTF-8 names and the SRP UAM belong to AFP 3; 3.1 is the oldest that a Time Capsule offers.
 pub const VERSIONS: [&[u8]; 4] = [b"AFP3.4", b"AFP3.3", b"AFP3.2", b"AFP3.1"];
 
-/// The UAMs offered.
+/// The UAMs there are. Which of them are offered on a connection is in its [`Settings`].
 pub const UAMS: [&[u8]; 1] = [srp_uam::NAME];

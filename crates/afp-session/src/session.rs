@@ -11,11 +11,11 @@ use afp_proto::{DecodeError, LoginPart, ResultCode};
 use bytes::Bytes;
 use srp_uam::{AwaitProof, Begin, Job, Outcome};
 
-use crate::answer::{LoginRefusal, Then};
+use crate::VERSIONS;
+use crate::answer::{Busy, LoginRefusal, Then};
 use crate::event::{Ending, Event, LoginOutcome, LoginReport};
 use crate::service::Reply;
 use crate::settings::Settings;
-use crate::{UAMS, VERSIONS};
 
 /// The AFP calls that DSIWrite may carry (AFP Reference, DSIWrite).
 const WRITING_CALLS: [afp::Command; 3] = [afp::Command::WRITE, afp::Command::WRITE_EXT, afp::Command::ADD_ICON];
@@ -25,7 +25,10 @@ const WRITING_CALLS: [afp::Command; 3] = [afp::Command::WRITE, afp::Command::WRI
 pub enum Want {
     /// Write these bytes to the client.
     Send(Bytes),
-    /// Run this job where it may block; hand its outcome to [`Session::authenticated`].
+    /// The client asks what the server is: say with [`Session::status`] whether it is told, and what.
+    Status,
+    /// Run this job where it may block; hand its outcome to [`Session::authenticated`], or say with
+    /// [`Session::turned_away`] that it will not be done.
     Authenticate(Job),
     /// Answer this AFP call; hand the reply to [`Session::served`].
     Serve {
@@ -46,11 +49,12 @@ pub enum Want {
 #[derive(Debug)]
 pub struct Session {
     settings: Arc<Settings>,
-    server_info: Bytes,
     admits: bool,
     shutting_down: bool,
     framer: Framer,
     state: State,
+    /// The DSIGetStatus that waits for [`Session::status`].
+    asks_status: Option<Request>,
     next_request_id: u16,
     started: Duration,
     received: Option<Duration>,
@@ -103,17 +107,16 @@ struct Sleep {
 }
 
 impl Session {
-    /// A session for a connection made at `now`. `server_info` is the block that DSIGetStatus is answered with
-    /// ([`ServerInfo`](afp_proto::server_info::ServerInfo), encoded).
+    /// A session for a connection made at `now`.
     #[must_use]
-    pub fn new(settings: Arc<Settings>, server_info: Bytes, now: Duration) -> Self {
+    pub fn new(settings: Arc<Settings>, now: Duration) -> Self {
         Self {
             framer: Framer::new(settings.login_frame_limit),
             settings,
-            server_info,
             admits: true,
             shutting_down: false,
             state: State::AwaitOpenSession,
+            asks_status: None,
             next_request_id: 0,
             started: now,
             received: None,
@@ -125,14 +128,14 @@ impl Session {
 
     /// A session for a connection that there is no room for: DSIGetStatus is answered, DSIOpenSession is told "server busy".
     #[must_use]
-    pub fn busy(settings: Arc<Settings>, server_info: Bytes, now: Duration) -> Self {
-        Self { admits: false, ..Self::new(settings, server_info, now) }
+    pub fn busy(settings: Arc<Settings>, now: Duration) -> Self {
+        Self { admits: false, ..Self::new(settings, now) }
     }
 
     /// Whether bytes from the client would be looked at now. While it is false, leave them in the socket.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.state.reads()
+        self.asks_status.is_none() && self.state.reads()
     }
 
     /// Whether a user is signed in.
@@ -146,6 +149,8 @@ impl Session {
         if let Some(want) = self.wants.pop_front() {
             return Some(want);
         }
+        // Most connections are idle most of the time: what they hold then is what the server holds.
+        self.wants = VecDeque::new();
         let deadline = self.deadline();
         if deadline == self.wake_at {
             return None;
@@ -176,7 +181,7 @@ impl Session {
     }
 
     fn read_frames(&mut self, now: Duration) {
-        while self.state.reads() {
+        while self.wants_input() {
             match self.framer.next_frame() {
                 Ok(Some(frame)) => self.take_frame(&frame, now),
                 Ok(None) => return,
@@ -195,7 +200,7 @@ impl Session {
         }
         match frame.header.command {
             dsi::Command::COMMAND | dsi::Command::WRITE => self.take_call(frame, now),
-            dsi::Command::GET_STATUS => self.send_status(frame, now),
+            dsi::Command::GET_STATUS => self.ask_status(frame),
             dsi::Command::CLOSE_SESSION => self.end(Ending::ClosedByClient, now),
             // A tickle has done its work by being received; what we do not know gets no answer.
             _ => {}
@@ -204,11 +209,7 @@ impl Session {
 
     fn first_frame(&mut self, frame: &Frame, now: Duration) {
         match (frame.header.kind, frame.header.command) {
-            (Kind::Request, dsi::Command::GET_STATUS) => {
-                self.send_status(frame, now);
-                self.wants.push_back(Want::Event(Event::StatusServed));
-                self.end(Ending::StatusServed, now);
-            }
+            (Kind::Request, dsi::Command::GET_STATUS) => self.ask_status(frame),
             (Kind::Request, dsi::Command::OPEN_SESSION) => match OpenSessionOptions::decode(&frame.payload) {
                 Ok(_) if self.admits => self.open(frame, now),
                 Ok(_) => {
@@ -221,8 +222,27 @@ impl Session {
         }
     }
 
-    fn send_status(&mut self, frame: &Frame, now: Duration) {
-        self.reply(Request::of(frame), ResultCode::NO_ERR, self.server_info.clone(), now);
+    fn ask_status(&mut self, frame: &Frame) {
+        self.asks_status = Some(Request::of(frame));
+        self.wants.push_back(Want::Status);
+    }
+
+    /// Answers the DSIGetStatus that is waiting: with the server information block
+    /// ([`ServerInfo`](afp_proto::server_info::ServerInfo), encoded), or, for `None`, with "server busy".
+    pub fn status(&mut self, server_info: Option<Bytes>, now: Duration) {
+        let Some(request) = self.asks_status.take() else { return };
+        let (event, ending) = if let Some(block) = server_info {
+            self.reply(request, ResultCode::NO_ERR, block, now);
+            (Event::StatusServed, Ending::StatusServed)
+        } else {
+            self.reply(request, ResultCode::SERVER_BUSY_UNSIGNED, Bytes::new(), now);
+            (Event::StatusRefused, Ending::StatusRefused)
+        };
+        self.wants.push_back(Want::Event(event));
+        if matches!(self.state, State::AwaitOpenSession) {
+            self.end(ending, now);
+        }
+        self.resume(now);
     }
 
     fn open(&mut self, frame: &Frame, now: Duration) {
@@ -295,7 +315,7 @@ impl Session {
     /// Round 1: FPLogin or FPLoginExt.
     fn login(&mut self, command: afp::Command, frame: &Frame, now: Duration) {
         let mut attempt = Attempt::unnamed(Request::of(frame), now);
-        match read_login(command, &frame.payload, &mut attempt) {
+        match read_login(command, &frame.payload, &self.settings.uams, &mut attempt) {
             Ok(begin) => {
                 self.wants.push_back(Want::Authenticate(Job::Begin(begin)));
                 self.state = State::Authenticating(attempt);
@@ -346,6 +366,18 @@ impl Session {
             Outcome::Rejected(rejected) => self.refuse(attempt, rejected.into(), now),
         }
         self.resume(now);
+    }
+
+    /// Takes note that the job that was asked for will not be done, or its outcome not be used, because there is no room. The client is
+    /// told "no more sessions" (kFPNoMoreSessions), whatever its proof was worth.
+    pub fn turned_away(&mut self, why: Busy, now: Duration) {
+        match mem::replace(&mut self.state, State::Closed) {
+            State::Authenticating(attempt) => {
+                self.refuse(attempt, LoginRefusal::Busy(why), now);
+                self.resume(now);
+            }
+            other => self.state = other,
+        }
     }
 
     fn after_login(&mut self, command: afp::Command, frame: &Frame, mut signed_in: SignedIn, now: Duration) {
@@ -427,9 +459,17 @@ impl Session {
         self.resume(now);
     }
 
+    /// Ends a session that nobody is signed in to, because its place is needed.
+    pub fn evict(&mut self, now: Duration) {
+        if !matches!(self.state, State::AwaitOpenSession | State::Closed) {
+            self.say_goodbye(now);
+        }
+        self.end(Ending::Evicted, now);
+    }
+
     /// Goes on after a reply: to the frames that waited behind it, or down.
     fn resume(&mut self, now: Duration) {
-        if self.shutting_down && self.state.reads() {
+        if self.shutting_down && self.wants_input() {
             if !matches!(self.state, State::AwaitOpenSession) {
                 self.say_goodbye(now);
             }
@@ -477,6 +517,7 @@ impl Session {
     }
 
     fn end(&mut self, ending: Ending, now: Duration) {
+        self.asks_status = None;
         match mem::replace(&mut self.state, State::Closed) {
             State::Closed => return,
             State::AwaitProof(attempt, _) | State::Authenticating(attempt) => {
@@ -509,13 +550,18 @@ impl Session {
 }
 
 /// Reads FPLogin or FPLoginExt as far as it goes, and notes in `attempt` what the log will want to know.
-fn read_login(command: afp::Command, payload: &[u8], attempt: &mut Attempt) -> Result<Begin, LoginRefusal> {
+fn read_login(
+    command: afp::Command,
+    payload: &[u8],
+    uams: &[&[u8]],
+    attempt: &mut Attempt,
+) -> Result<Begin, LoginRefusal> {
     let wants = LoginWants::decode(payload).map_err(unreadable)?;
     attempt.uam = wants.uam.to_vec();
     if !VERSIONS.contains(&wants.version.as_bytes()) {
         return Err(LoginRefusal::UnknownVersion);
     }
-    if !UAMS.contains(&wants.uam.as_bytes()) {
+    if !uams.contains(&wants.uam.as_bytes()) {
         return Err(LoginRefusal::UnknownUam);
     }
     let begin = if command == afp::Command::LOGIN_EXT {

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::UAMS;
+
 /// The numbers a session keeps to. [`Settings::default`] is what the daemon uses unless its configuration says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -12,6 +14,8 @@ pub struct Settings {
     pub replay_cache_size: u32,
     /// The largest payload of any frame before login, in bytes. The longest legal one is an FPLoginExt of about 800. Default 4096.
     pub login_frame_limit: u32,
+    /// The UAMs that may be asked for here, of those in [`UAMS`]; another is refused with kFPBadUAM. Default all.
+    pub uams: Vec<&'static [u8]>,
     /// From the connection to the end of the first frame. Default 10 s.
     pub first_frame: Duration,
     /// From the connection to the end of the login. Default 60 s.
@@ -32,6 +36,7 @@ impl Default for Settings {
             request_quantum: 0x10_0000,
             replay_cache_size: 128,
             login_frame_limit: 4096,
+            uams: UAMS.to_vec(),
             first_frame: Duration::from_secs(10),
             login: Duration::from_mins(1),
             tickle: Duration::from_secs(30),

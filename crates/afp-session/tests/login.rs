@@ -11,11 +11,11 @@ mod common;
 
 use std::time::Duration;
 
-use afp_session::{Ending, LoginOutcome, LoginRefusal};
+use afp_session::{Busy, Ending, LoginOutcome, LoginRefusal, LoginReport, Settings};
 use common::{
     ATTENTION, Bench, CLOSE_SESSION, COMMAND, GET_STATUS, OPEN_SESSION, PASSWORD, SERVER_INFO, TICKLE, WRITE, answer,
 };
-use srp_uam::{NoRecord, Outcome, ProofForm, Rejected};
+use srp_uam::{NoRecord, Outcome, ProofForm, Rejected, UnknownUsers};
 use testkit::client::{Frame, LoginCont, LoginExt, Pad, fp_login};
 
 #[test]
@@ -442,4 +442,88 @@ fn no_room() {
     let mut bench = Bench::busy();
     bench.request(GET_STATUS, &[]);
     assert_eq!(bench.replies(), [(0, SERVER_INFO.to_vec())]);
+}
+
+/// Server information is asked for one at a time: what follows waits for the decision, in order.
+#[test]
+fn server_information_may_be_refused() {
+    let mut bench = Bench::new();
+    bench.refuse_status = true;
+    bench.request(GET_STATUS, &[]);
+    assert_eq!(bench.replies(), [(0xfbd1, vec![])]);
+    assert_eq!(bench.endings, [Ending::StatusRefused]);
+
+    let mut bench = Bench::signed_in();
+    bench.refuse_status = true;
+    let two = [Frame::request(GET_STATUS, 1, &[]).bytes(), Frame::request(COMMAND, 2, &[0xff]).bytes()].concat();
+    bench.send(&two);
+    assert_eq!(bench.replies(), [(0xfbd1, vec![]), (-5024, vec![])]);
+    assert_eq!(bench.endings, []);
+    bench.session.status(None, bench.clock.now());
+    bench.drain();
+    assert!(bench.frames.is_empty(), "nobody has asked");
+}
+
+#[test]
+fn a_login_is_turned_away_in_either_round() {
+    for why in [Busy::Queue, Busy::Rate, Busy::Sessions] {
+        let mut bench = Bench::open();
+        bench.hold = true;
+        bench.request(COMMAND, &LoginExt::new(b"alice").bytes());
+        bench.session.turned_away(why, bench.clock.now());
+        bench.drain();
+        bench.assert_refused(-1068, &[]);
+        assert!(
+            matches!(bench.logins[..], [LoginReport { outcome: LoginOutcome::Refused { why: LoginRefusal::Busy(busy), .. }, .. }] if busy == why)
+        );
+    }
+
+    // The proof is right, and its outcome is not used.
+    let mut bench = Bench::open();
+    let challenge = bench.challenge(b"alice");
+    let exchange = answer(b"alice", PASSWORD, &challenge);
+    bench.hold = true;
+    bench.request(COMMAND, &LoginCont::new(&exchange.a_pub, &exchange.m1).bytes());
+    let job = bench.jobs.pop().unwrap();
+    assert!(matches!(bench.authenticator.run(job), Outcome::Authenticated(_)));
+    bench.session.turned_away(Busy::Sessions, bench.clock.now());
+    bench.drain();
+    bench.assert_refused(-1068, &[]);
+
+    let mut bench = Bench::signed_in();
+    bench.session.turned_away(Busy::Queue, bench.clock.now());
+    bench.drain();
+    assert!(bench.session.is_signed_in() && bench.frames.is_empty());
+}
+
+#[test]
+fn what_is_not_offered_here_cannot_be_asked_for() {
+    let mut bench = Bench::with(Settings { uams: Vec::new(), ..Settings::default() }, UnknownUsers::Reveal);
+    bench.open_session();
+    bench.request(COMMAND, &LoginExt::new(b"alice").bytes());
+    bench.assert_refused(-5002, &[]);
+}
+
+#[test]
+fn an_evicted_client_is_told_if_it_listens() {
+    let mut silent = Bench::new();
+    silent.session.evict(silent.clock.now());
+    silent.drain();
+    assert!(silent.frames.is_empty() && silent.closed);
+    assert_eq!(silent.endings, [Ending::Evicted]);
+
+    let mut challenged = Bench::open();
+    challenged.challenge(b"alice");
+    challenged.session.evict(challenged.clock.now());
+    challenged.drain();
+    let said: Vec<_> = challenged.frames.iter().map(|frame| frame.command).collect();
+    assert_eq!(said, [ATTENTION, CLOSE_SESSION]);
+    assert!(matches!(challenged.logins[..], [LoginReport { outcome: LoginOutcome::Abandoned, .. }]));
+    assert_eq!(challenged.endings, [Ending::Evicted]);
+
+    let mut gone = Bench::new();
+    gone.session.end_of_input(gone.clock.now());
+    gone.session.evict(gone.clock.now());
+    gone.drain();
+    assert_eq!(gone.endings, [Ending::Silent]);
 }

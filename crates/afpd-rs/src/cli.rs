@@ -16,7 +16,7 @@ Exit codes:
   2  the command line is wrong
   3  the configuration, the state directory or the account store cannot be used as it is
   4  login: the server refused; decode: a proof is not what the secrets give
-  5  status, login: the server cannot be reached or does not keep to the protocol
+  5  status, login: the server cannot be reached or does not keep to the protocol; stats: no figures where they should be
 
 Examples:
   afpd-rs quickstart                  try it out: an account, a login and a running server, no settings
@@ -80,6 +80,10 @@ pub enum Command {
     /// A capture and a password alone say nothing about the proofs in it: that is what SRP is for. With the secret number of
     /// one side (a test program's, a debugger's) as well, every step is computed again and the first that departs is named.
     Decode(Decode),
+    /// Print the figures of the running server: connections, logins, refusals, how long logins took.
+    ///
+    /// Reads them where metrics.listen in the settings says; that is off unless set.
+    Stats,
     /// Read the settings, look at state directory and accounts, and say what is in effect and what is wrong.
     CheckConfig,
 }
@@ -391,6 +395,13 @@ mod tests {
             for key in keys.as_table().unwrap().keys() {
                 assert!(PAGE.contains(&format!(".It Ic {key}")), "{section}.{key}");
             }
+        }
+        let network = "[[network]]\ncidr = \"10.0.0.0/8\"\nuams = []";
+        let network = crate::config::Config::parse(std::path::Path::new("one"), network).unwrap().to_toml();
+        let network: toml::Table = network.parse().unwrap();
+        assert!(PAGE.contains(".Ss [[network]] sections"));
+        for key in network["network"][0].as_table().unwrap().keys() {
+            assert!(PAGE.contains(&format!(".It Ic {key}")), "network.{key}");
         }
     }
 }

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use self::attempts::AttemptsSection;
@@ -39,8 +40,13 @@ pub struct Config {
     pub timers: TimersSection,
     /// `[limits]`: how much of what at once.
     pub limits: LimitsSection,
+    /// `[metrics]`: figures for those who watch the server.
+    pub metrics: MetricsSection,
     /// `[log]`: what is logged and how.
     pub log: LogSection,
+    /// `[[network]]`, any number of them: what is offered where. The first that holds an address decides; where none does, everything is offered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<NetworkSection>,
 }
 
 /// `[server]`: where to listen and what to tell clients about ourselves.
@@ -133,25 +139,83 @@ pub struct TimersSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSection {
-    /// Connections at once, at least 1. The next one is told "busy".
-    #[serde(deserialize_with = "check::max_connections")]
-    pub max_connections: u32,
+    /// Signed-in sessions at once, at least 1. Whoever comes then is told "busy".
+    #[serde(deserialize_with = "check::at_least_one")]
+    pub max_sessions: u32,
+    /// Connections at once that nobody is signed in on, at least 1. For the next one the longest idle of them goes.
+    #[serde(deserialize_with = "check::at_least_one")]
+    pub max_strangers: u32,
+    /// Connections at once from one address (IPv6: 64 bits of it), signed in or not; 0: no cap.
+    #[serde(deserialize_with = "check::or_none")]
+    pub connections_per_address: u32,
+    /// Logins begun per minute from one address; 0: no cap.
+    #[serde(deserialize_with = "check::or_none")]
+    pub challenges_per_minute: u32,
+    /// Requests for server information per minute from one address, as long as nobody is signed in; 0: no cap.
+    #[serde(deserialize_with = "check::or_none")]
+    pub status_per_minute: u32,
+    /// Networks whose addresses have no caps of their own.
+    #[serde(deserialize_with = "check::networks")]
+    pub exempt: Vec<IpNet>,
     /// Threads that compute logins; 0: as many as the machine has cores. At most 1024.
     #[serde(deserialize_with = "check::login_threads")]
     pub login_threads: u32,
+    /// Logins begun that may wait for one of these threads, at least 1. The next one is told "busy".
+    #[serde(deserialize_with = "check::at_least_one")]
+    pub login_queue: u32,
     /// The largest request payload accepted after login, in bytes, at least 32 000 (what clients assume).
     #[serde(deserialize_with = "check::request_quantum")]
     pub request_quantum: u32,
 }
 
-/// `[log]`: what is logged to standard error, and how.
+/// `[metrics]`: figures for those who watch the server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSection {
+    /// Where they can be read; `None` (written `""`): nowhere.
+    #[serde(with = "check::metrics")]
+    pub listen: Option<MetricsListen>,
+}
+
+/// Where metrics can be read: from this machine alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// On a loopback address. Port 0 picks a free one.
+    Tcp(SocketAddr),
+    /// On a Unix socket, an absolute path, written with `unix:` before it.
+    Unix(PathBuf),
+}
+
+/// `[[network]]`: what is offered to clients from one network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSection {
+    /// The network, ADDRESS/BITS.
+    #[serde(deserialize_with = "check::network")]
+    pub cidr: IpNet,
+    /// The login methods offered there; empty: none, so that nobody can sign in from there.
+    pub uams: Vec<Uam>,
+}
+
+/// A login method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Uam {
+    /// "SRP".
+    #[serde(rename = "SRP")]
+    Srp,
+}
+
+/// `[log]`: what is logged to standard error, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSection {
     /// The least important kind of line that is still written.
     pub level: LogLevel,
     /// The form of a line.
     pub format: LogFormat,
+    /// How many lines of one kind about one address are written per minute, at least 1; the others are counted, and their number is written.
+    #[serde(deserialize_with = "check::at_least_one")]
+    pub lines_per_minute: u32,
 }
 
 /// The least important kind of line that is still written.
@@ -265,6 +329,15 @@ impl Config {
                 doubts.push(format!("server.listen names {address} twice: the second cannot be opened"));
             }
         }
+        for (index, network) in self.network.iter().enumerate() {
+            if let Some(earlier) = self.network.iter().take(index).find(|earlier| earlier.cidr.contains(&network.cidr))
+            {
+                doubts.push(format!(
+                    "network {} is never looked at: {} before it holds it whole",
+                    network.cidr, earlier.cidr
+                ));
+            }
+        }
         doubts
     }
 }
@@ -324,7 +397,34 @@ impl Default for TimersSection {
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        Self { max_connections: 1000, login_threads: 0, request_quantum: 1 << 20 }
+        Self {
+            max_sessions: 1000,
+            max_strangers: 1000,
+            // Twenty Macs behind one router, each with a few volumes and Time Machine, which all come back at once after a power cut.
+            connections_per_address: 128,
+            challenges_per_minute: 120,
+            status_per_minute: 240,
+            exempt: Vec::new(),
+            login_threads: 0,
+            login_queue: 256,
+            request_quantum: 1 << 20,
+        }
+    }
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { level: LogLevel::default(), format: LogFormat::default(), lines_per_minute: 30 }
+    }
+}
+
+impl fmt::Display for MetricsListen {
+    /// As the settings file has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 
@@ -369,7 +469,8 @@ fn key_at(text: &str, at: usize) -> Option<String> {
     let line_end = text.get(at..)?.find('\n').map_or(text.len(), |newline| at.saturating_add(newline));
     let mut key = None;
     for line in text.get(..line_end)?.lines().rev().map(str::trim_start) {
-        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.split(']').next())
+        if line.starts_with('[')
+            && let Some(section) = line.trim_start_matches('[').split(']').next()
             && section.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
         {
             return Some(key.map_or_else(|| format!("[{section}]"), |key| format!("{section}.{key}")));
@@ -389,7 +490,27 @@ fn key_at(text: &str, at: usize) -> Option<String> {
 mod check {
     use std::net::{IpAddr, SocketAddr};
 
+    use ipnet::IpNet;
     use serde::de::{Deserialize, Deserializer, Error};
+
+    pub(super) fn network<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
+        checked_network(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+
+    pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts.iter().map(|text| checked_network(text).map_err(D::Error::custom)).collect()
+    }
+
+    fn checked_network(text: &str) -> Result<IpNet, String> {
+        let Ok(network) = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) else {
+            return Err(format!("{text:?} is no network; write \"192.168.0.0/16\" or \"2001:db8::/32\""));
+        };
+        if network != network.trunc() {
+            return Err(format!("{text:?} has bits beyond its length; write \"{}\"", network.trunc()));
+        }
+        Ok(network)
+    }
 
     pub(super) fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
         let addresses = parse_each(
@@ -439,8 +560,12 @@ mod check {
         Ok(text)
     }
 
-    pub(super) fn max_connections<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    pub(super) fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
         between(from, 1, 1_000_000)
+    }
+
+    pub(super) fn or_none<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+        between(from, 0, 1_000_000)
     }
 
     pub(super) fn login_threads<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
@@ -508,6 +633,47 @@ mod check {
                 return Err(D::Error::custom("has a control character, which no client could show"));
             }
             Ok(Some(name).filter(|name| !name.is_empty()))
+        }
+    }
+
+    /// Where metrics can be read; empty means nowhere.
+    pub(super) mod metrics {
+        use std::net::SocketAddr;
+        use std::path::Path;
+
+        use serde::de::{Deserialize, Deserializer, Error};
+        use serde::ser::Serializer;
+
+        use super::super::MetricsListen;
+
+        #[expect(clippy::ref_option, reason = "the signature serde calls")]
+        pub(in super::super) fn serialize<S: Serializer>(
+            listen: &Option<MetricsListen>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            to.serialize_str(&listen.as_ref().map(MetricsListen::to_string).unwrap_or_default())
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<MetricsListen>, D::Error> {
+            let text = String::deserialize(from)?;
+            if text.is_empty() {
+                return Ok(None);
+            }
+            if let Some(path) = text.strip_prefix("unix:").map(Path::new).filter(|path| path.is_absolute()) {
+                return Ok(Some(MetricsListen::Unix(path.to_owned())));
+            }
+            match text.parse::<SocketAddr>() {
+                Ok(address) if address.ip().is_loopback() => Ok(Some(MetricsListen::Tcp(address))),
+                Ok(address) => Err(D::Error::custom(format!(
+                    "{address} can be reached by others, and the figures are for this machine alone; write \"127.0.0.1:{}\"",
+                    address.port()
+                ))),
+                Err(_) => Err(D::Error::custom(format!(
+                    "{text:?} is neither a loopback address with port nor a socket's absolute path; write \"127.0.0.1:9548\" or \"unix:/run/afpd-rs/metrics\""
+                ))),
+            }
         }
     }
 
@@ -579,6 +745,19 @@ mod tests {
     }
 
     #[test]
+    fn the_example_file_shows_networks() {
+        let text: String = EXAMPLE
+            .lines()
+            .skip_while(|line| !line.starts_with("# [[network]]"))
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.strip_prefix("# "))
+            .fold(String::new(), |text, line| text + line + "\n");
+        let config = parsed(&text);
+        assert_eq!(config.network.len(), 2, "{text}");
+        assert_eq!(config.network[1], NetworkSection { cidr: "0.0.0.0/0".parse().unwrap(), uams: vec![] });
+    }
+
+    #[test]
     fn an_empty_file_is_the_default() {
         assert_eq!(parsed(""), Config::default());
     }
@@ -589,8 +768,13 @@ mod tests {
             "[server]\nlisten = [\"127.0.0.1:0\"]\nname = \"Büro\"\nadvertise_addresses = [\"192.0.2.10\", \"2001:db8::1\"]\n\
              [store]\nformat = \"netatalk-file\"\npath = \"/srv/verifiers\"\n[login]\nunknown_users = \"decoy\"\n\
              [attempts]\nfailures = 3\nrefuse_first = 10\nexempt = [\"192.168.0.0/16\", \"::1\"]\n\
-             [timers]\nfirst_frame = 0.25\n[limits]\nlogin_threads = 3\n[log]\nlevel = \"trace\"\nformat = \"json\"\n",
+             [timers]\nfirst_frame = 0.25\n[limits]\nlogin_threads = 3\nexempt = [\"127.0.0.0/8\", \"::1\"]\n\
+             [metrics]\nlisten = \"unix:/run/afpd-rs/metrics\"\n[log]\nlevel = \"trace\"\nformat = \"json\"\n\
+             [[network]]\ncidr = \"2001:db8::/32\"\nuams = [\"SRP\"]\n[[network]]\ncidr = \"0.0.0.0/0\"\nuams = []\n",
         );
+        assert_eq!(config.limits.exempt[1], "::1/128".parse().unwrap());
+        assert_eq!(config.metrics.listen, Some(MetricsListen::Unix("/run/afpd-rs/metrics".into())));
+        assert_eq!(config.network[1], NetworkSection { cidr: "0.0.0.0/0".parse().unwrap(), uams: vec![] });
         assert_eq!(config.timers.first_frame, Duration::from_millis(250));
         assert_eq!(config.server.name(), "Büro");
         assert_eq!(config.store.path(Path::new("/s")), Path::new("/srv/verifiers"));
@@ -620,7 +804,20 @@ mod tests {
             ("[timers]\ntickle = 1e300", "2:10: timers.tickle", "at most a year"),
             ("[timers]\ntickle = \"30\"", "2:10: timers.tickle", "expected f64"),
             ("[timers]\ndead = 30", "timers.dead", "greater than timers.tickle"),
-            ("[limits]\nmax_connections = 0", "2:19: limits.max_connections", "from 1 to"),
+            ("[limits]\nmax_sessions = 0", "2:16: limits.max_sessions", "from 1 to"),
+            ("[limits]\nmax_strangers = 0", "2:17: limits.max_strangers", "from 1 to"),
+            ("[limits]\nconnections_per_address = -1", "2:27: limits.connections_per_address", "from 0 to"),
+            ("[limits]\nchallenges_per_minute = -1", "2:25: limits.challenges_per_minute", "from 0 to"),
+            ("[limits]\nstatus_per_minute = 1000001", "2:21: limits.status_per_minute", "from 0 to"),
+            ("[limits]\nlogin_queue = 0", "2:15: limits.login_queue", "from 1 to"),
+            ("[limits]\nexempt = [\"localhost\"]", "2:10: limits.exempt", "write \"192.168.0.0/16\""),
+            ("[limits]\nexempt = [\"192.168.1.0/16\"]", "2:10: limits.exempt", "write \"192.168.0.0/16\""),
+            ("[metrics]\nlisten = \"0.0.0.0:9548\"", "2:10: metrics.listen", "write \"127.0.0.1:9548\""),
+            ("[metrics]\nlisten = \"unix:metrics\"", "2:10: metrics.listen", "absolute path"),
+            ("[log]\nlines_per_minute = 0", "2:20: log.lines_per_minute", "from 1 to"),
+            ("[[network]]\ncidr = \"10.0.0.0\"", "1:1: [network]", "missing field `uams`"),
+            ("[[network]]\nuams = []\ncidr = \"10.0.0.1/8\"", "3:8: network.cidr", "write \"10.0.0.0/8\""),
+            ("[[network]]\ncidr = \"10.0.0.0/8\"\nuams = [\"DHX2\"]", "3:9: network.uams", "`SRP`"),
             ("[limits]\nlogin_threads = 1025", "2:17: limits.login_threads", "from 0 to 1024"),
             ("[limits]\nrequest_quantum = 31999", "2:19: limits.request_quantum", "from 32000"),
             ("[limits]\nrequest_quantum = 8589934592", "2:19: limits.request_quantum", "from 32000"),
@@ -678,8 +875,9 @@ mod tests {
         let doubtful = parsed(
             "[server]\nlisten = [\"[::]:1\", \"[::]:1\"]\nname = \"thirty-two characters are too many\"\n\
              [timers]\nfirst_frame = 61\ndead = 121\n\
-             [attempts]\nanswer_within = 59\nrefuse_longest = 59\nhard_limit = 10\n",
+             [attempts]\nanswer_within = 59\nrefuse_longest = 59\nhard_limit = 10\n\
+             [[network]]\ncidr = \"10.0.0.0/8\"\nuams = []\n[[network]]\ncidr = \"10.1.0.0/16\"\nuams = [\"SRP\"]\n",
         );
-        assert_eq!(doubtful.doubts().len(), 7, "{:?}", doubtful.doubts());
+        assert_eq!(doubtful.doubts().len(), 8, "{:?}", doubtful.doubts());
     }
 }

@@ -20,7 +20,7 @@ use crate::cli::{Global, Quickstart, Serve, Target};
 use crate::client::{self, ClientError, Step};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, OrExit};
-use crate::logging::{self, LogControl};
+use crate::logging;
 use crate::place::{self, Place};
 use crate::serve::{Request, Server};
 use crate::state::StateDir;
@@ -47,13 +47,18 @@ pub fn serve(asked: &Serve, global: &Global, out: &mut dyn Write) -> Result<Exit
         warn!("settings: {doubt}");
     }
     runtime()?.block_on(async {
-        let server = bind(&place.config, state, store)?;
+        let server = bind(&place.config, state, store).await?;
         let shutdown = shutdown()?;
         let requests = reload_requests()?;
         announce(&server, out)?;
         tell_systemd(&[NotifyState::Ready]);
-        let reload = || told_to_systemd(|| reload(asked, global, &log)).map_err(anyhow::Error::msg);
-        server.run(shutdown, requests, reload).await;
+        let reload = |put_in_force: &dyn Fn(Config, Store) -> anyhow::Result<()>| {
+            told_to_systemd(|| {
+                let (config, store) = reload(asked, global).map_err(anyhow::Error::msg)?;
+                put_in_force(config, store)
+            })
+        };
+        server.run(shutdown, requests, &log, reload).await;
         Ok(Exit::Done)
     })
 }
@@ -70,19 +75,20 @@ pub fn quickstart(asked: &Quickstart, global: &Global, out: &mut dyn Write) -> R
     config.server.listen = vec![asked.listen];
     let state = StateDir::create(&global.state.clone().unwrap_or_else(quickstart_state)).or_exit(Exit::Setup)?;
     let place = Place { config, config_file: global.config.clone(), state: state.path().to_owned() };
-    logging::start(&place.config.log).or_exit(Exit::Failed)?;
+    let log = logging::start(&place.config.log).or_exit(Exit::Failed)?;
     runtime()?.block_on(async {
         // Made and shown before the port is asked for: should that be taken, the password is not lost.
         let store = place.store_or_new()?;
         writeln!(out, "state in {}", place.state.display())?;
         let user = quickstart_account(&store, &place, out)?;
-        let server = bind(&place.config, state, place.store()?)?;
+        let server = bind(&place.config, state, place.store()?).await?;
         let address = server.local_addrs().first().copied().unwrap_or(asked.listen);
         let (_never_reloaded, requests) = mpsc::channel(1);
         let shutdown = shutdown()?;
         announce(&server, out)?;
 
-        let running = server.run(shutdown, requests, || Err(anyhow::Error::msg("quickstart reads no settings again")));
+        // Nobody asks for it.
+        let running = server.run(shutdown, requests, &log, |_| Ok(()));
         tokio::pin!(running);
         writeln!(out, "\nOne login, by the built-in client over TCP, as {CHECK_ACCOUNT:?}:")?;
         let target = Target { host: reachable(address.ip()).to_string(), port: address.port() };
@@ -138,14 +144,17 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, format!("the system gives no threads or timers: {error}")))
 }
 
-fn bind(config: &Config, state: StateDir, store: Store) -> Result<Server, Failure> {
-    Server::bind(config, state, store).map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))
+async fn bind(config: &Config, state: StateDir, store: Store) -> Result<Server, Failure> {
+    Server::bind(config, state, store).await.map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))
 }
 
 /// The first thing on standard output, so that whoever starts us can find the port.
 fn announce(server: &Server, out: &mut dyn Write) -> io::Result<()> {
     for address in server.local_addrs() {
         writeln!(out, "listening on {address}")?;
+    }
+    if let Some(at) = server.metrics_addr() {
+        writeln!(out, "metrics on {at}")?;
     }
     out.flush()
 }
@@ -171,10 +180,9 @@ fn reload_requests() -> Result<mpsc::Receiver<Request>, Failure> {
     Ok(receiver)
 }
 
-fn reload(asked: &Serve, global: &Global, log: &LogControl) -> Result<(Config, Store), Failure> {
+fn reload(asked: &Serve, global: &Global) -> Result<(Config, Store), Failure> {
     let place = serving_place(asked, global)?;
     let store = place.store()?;
-    log.set_level(place.config.log.level);
     for doubt in place.config.doubts() {
         warn!("settings: {doubt}");
     }

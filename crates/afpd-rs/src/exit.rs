@@ -18,7 +18,7 @@ pub enum Exit {
     Setup = 3,
     /// `login`: the server refused the login. `decode`: a proof is not what the secrets give.
     Refused = 4,
-    /// `status` and `login`: the server cannot be reached or does not keep to the protocol.
+    /// `status` and `login`: the server cannot be reached or does not keep to the protocol. `stats`: it does not run, or has no figures.
     Peer = 5,
 }
 

@@ -7,7 +7,7 @@
 //! - [`cli`]: what can be typed; [`exit`]: how the program ends
 //! - [`config`]: the settings file; [`state`]: what is kept between two starts; [`place`]: both, as a command finds them
 //! - [`serve`]: the daemon; [`daemon`]: the commands around it, serve and quickstart
-//! - [`user`], [`status`], [`check_config`]: the commands of these names; [`client`]: the AFP client behind two of them
+//! - [`user`], [`status`], [`stats`], [`check_config`]: the commands of these names; [`client`]: the AFP client behind two of them
 //! - [`decode`]: captures explained
 //! - [`password`]: where passwords come from; [`logging`]: the log
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub mod password;
 pub mod place;
 pub mod serve;
 pub mod state;
+pub mod stats;
 pub mod status;
 pub mod user;
 
@@ -67,6 +68,7 @@ fn command(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         Command::Status(asked) => status::status(&asked, out),
         Command::Login(asked) => status::login(&asked, out),
         Command::Decode(asked) => decode::run(&asked, out),
+        Command::Stats => stats::run(&Place::of(&cli.global)?, out),
         Command::CheckConfig => check_config::run(&Place::of(&cli.global)?, out),
     }
 }

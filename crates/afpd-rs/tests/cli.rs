@@ -219,8 +219,8 @@ fn wrong_settings_end_with_3_and_say_where() {
         here.run(command)
             .must(3, "settings.toml:5:3: timers.tikle: unknown field `tikle`, expected one of `first_frame`");
     }
-    here.write("settings.toml", "[limits]\nmax_connections = 0\n");
-    here.run(&["check-config"]).must(3, "settings.toml:2:19: limits.max_connections: must be from 1 to");
+    here.write("settings.toml", "[limits]\nmax_sessions = 0\n");
+    here.run(&["check-config"]).must(3, "settings.toml:2:16: limits.max_sessions: must be from 1 to");
     fs::remove_file(here.path("settings.toml")).unwrap();
     here.run(&["check-config"]).must(3, "settings.toml: cannot be read");
 }

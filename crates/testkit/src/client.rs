@@ -92,7 +92,14 @@ impl Client {
     /// # Errors
     /// Whatever the operating system says.
     pub fn connect(address: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Client::over(TcpStream::connect_timeout(&address, PATIENCE)?)
+    }
+
+    /// The same over a connection that is there.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Client { stream, next_id: 0 })

@@ -62,6 +62,11 @@ impl Framer {
             Some(whole) if whole <= self.buffer.len() => {
                 let mut payload = self.buffer.split_to(whole);
                 payload.advance(HEADER_LEN);
+                // What is left shares its memory with the frame just taken, which may be large or long gone. A copy that is
+                // shorter than that frame costs less than the frame did.
+                if self.buffer.len() <= whole {
+                    self.buffer = BytesMut::from(self.buffer.as_ref());
+                }
                 Ok(Some(Frame { header, payload: payload.freeze() }))
             }
             _ => Ok(None),
@@ -154,6 +159,16 @@ mod tests {
         framer.push(&header(Command::COMMAND, 0, u32::MAX));
         assert_eq!(framer.next_frame(), Ok(None));
         assert!(framer.buffer.capacity() < 4096, "{}", framer.buffer.capacity());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_frame_that_was_taken() {
+        let mut framer = Framer::new(1 << 20);
+        let wire = [Frame::request(Command::COMMAND, 1, vec![0; 1 << 20]).encode().as_ref(), &[0, 5]].concat();
+        framer.push(&wire);
+        assert!(framer.next_frame().unwrap().is_some());
+        assert_eq!(framer.remaining_bytes(), [0, 5]);
+        assert!(framer.buffer.capacity() < 64, "{}", framer.buffer.capacity());
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Bench {
     pub settings: Settings,
     /// Jobs and calls are kept here instead of being done, when set.
     pub hold: bool,
+    /// Server information is refused, when set.
+    pub refuse_status: bool,
     pub jobs: Vec<Job>,
     pub calls: Vec<Bytes>,
     pub frames: Vec<Frame>,
@@ -76,15 +78,13 @@ impl Bench {
     }
 
     pub fn with(settings: Settings, unknown_users: UnknownUsers) -> Bench {
-        let session =
-            Session::new(Arc::new(settings.clone()), Bytes::from_static(SERVER_INFO), VirtualClock::default().now());
+        let session = Session::new(Arc::new(settings.clone()), VirtualClock::default().now());
         Bench::of(session, settings, unknown_users)
     }
 
     pub fn busy() -> Bench {
         let settings = Settings::default();
-        let session =
-            Session::busy(Arc::new(settings.clone()), Bytes::from_static(SERVER_INFO), VirtualClock::default().now());
+        let session = Session::busy(Arc::new(settings.clone()), VirtualClock::default().now());
         Bench::of(session, settings, UnknownUsers::Reveal)
     }
 
@@ -95,6 +95,7 @@ impl Bench {
             authenticator: Authenticator::new(Arc::clone(&ACCOUNTS.1), unknown_users),
             settings,
             hold: false,
+            refuse_status: false,
             jobs: Vec::new(),
             calls: Vec::new(),
             frames: Vec::new(),
@@ -194,6 +195,10 @@ impl Bench {
             assert!(!self.closed, "{want:?} after Close");
             match want {
                 Want::Send(bytes) => self.take(&bytes),
+                Want::Status => {
+                    let block = (!self.refuse_status).then(|| Bytes::from_static(SERVER_INFO));
+                    self.session.status(block, self.clock.now());
+                }
                 Want::Authenticate(job) if self.hold => self.jobs.push(job),
                 Want::Authenticate(job) => {
                     let outcome = self.authenticator.run(job);

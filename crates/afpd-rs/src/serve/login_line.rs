@@ -13,8 +13,20 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use afp_session::{Ending, LoginOutcome, LoginRefusal, LoginReport};
-use srp_uam::{NoRecord, ProofForm, Refusal, Rejected};
+use srp_uam::{NoRecord, Refusal, Rejected};
 use tracing::{debug, error, info, warn};
+
+use super::metrics::form_name;
+use super::repeats::Kind;
+
+/// The kind of line that [`write()`] writes; `None`: one that is written however often. Who signed in is always known.
+pub(super) fn kind(report: &LoginReport) -> Option<Kind> {
+    match &report.outcome {
+        LoginOutcome::SignedIn { .. } => None,
+        LoginOutcome::Refused { .. } => Some("login-refused"),
+        LoginOutcome::Abandoned => Some("login-abandoned"),
+    }
+}
 
 /// Writes the line of one login attempt.
 pub(super) fn write(peer: SocketAddr, report: &LoginReport) {
@@ -41,13 +53,38 @@ pub(super) fn write(peer: SocketAddr, report: &LoginReport) {
     }
 }
 
+/// The kind of line that [`ended`] writes, where it is one of the usual level.
+pub(super) fn ended_kind(ending: &Ending) -> Option<Kind> {
+    match ending {
+        Ending::Frame(_) | Ending::FirstFrame | Ending::OpenSession => Some("connection-dropped"),
+        Ending::Busy | Ending::Evicted | Ending::StatusRefused => Some("no-room"),
+        Ending::Dead | Ending::LoginTimeout | Ending::SleptTooLong => Some("session-ended"),
+        Ending::StatusServed
+        | Ending::Silent
+        | Ending::FirstFrameTimeout
+        | Ending::ClosedByClient
+        | Ending::HungUp
+        | Ending::LoginRefused
+        | Ending::LingeredAfterLogout
+        | Ending::ShutDown => None,
+    }
+}
+
 /// Writes why a session is over, where that is worth a line at the usual level.
 pub(super) fn ended(peer: SocketAddr, ending: &Ending) {
     match ending {
         Ending::Frame(error) => info!(%peer, reason = %error, "connection dropped: not a frame that belongs here"),
         Ending::FirstFrame => info!(%peer, "connection dropped: began with neither GetStatus nor OpenSession"),
         Ending::OpenSession => info!(%peer, "connection dropped: malformed DSIOpenSession options"),
-        Ending::Busy => warn!(%peer, "session refused: limits.max_connections is reached"),
+        Ending::Busy => {
+            warn!(%peer, "session refused: limits.max_sessions, or limits.connections_per_address, is reached");
+        }
+        Ending::Evicted => {
+            info!(%peer, "connection ended to make room: nobody was signed in, and limits.max_strangers, limits.connections_per_address or the number of open files is reached");
+        }
+        Ending::StatusRefused => {
+            info!(%peer, "server information refused: limits.status_per_minute is reached");
+        }
         Ending::Dead => info!(%peer, "session ended: nothing received for too long"),
         Ending::LoginTimeout => info!(%peer, "session ended: no login in time"),
         Ending::SleptTooLong => info!(%peer, "session ended: the client slept too long"),
@@ -74,14 +111,6 @@ fn is_ours(why: &LoginRefusal) -> bool {
                 | Rejected::DecoyProof(NoRecord::Store(_) | NoRecord::Unusable { .. })
         )
     )
-}
-
-fn form_name(form: ProofForm) -> &'static str {
-    match form {
-        ProofForm::Strip => "strip",
-        ProofForm::AsReceived => "as-received",
-        ProofForm::Pad => "pad",
-    }
 }
 
 /// The bytes as text, lossless for text.

@@ -7,17 +7,19 @@ use std::thread::available_parallelism;
 
 use afp_proto::EncodeError;
 use afp_proto::server_info::{NetworkAddress, ServerFlags, ServerInfo};
-use afp_session::{Service, Settings, UAMS, VERSIONS};
+use afp_session::{Service, Settings, VERSIONS};
 use anyhow::Context as _;
 use bytes::Bytes;
+use ipnet::IpNet;
 use srp_uam::{Attempts, Authenticator, DecoySecret, UnknownUsers};
 use tracing::{error, warn};
 use unicode_normalization::UnicodeNormalization as _;
 use verifier_store::Store;
 use verifier_store::tally::Tally;
 
+use super::door::Limits;
 use super::pool::Pool;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Uam};
 use crate::state::StateDir;
 
 /// The group that every account is told it is in; the classic one of a Mac's users.
@@ -26,16 +28,21 @@ const GROUP_NAME: &str = "staff";
 /// What connections are served with.
 #[derive(Debug)]
 pub(super) struct Runtime {
-    pub(super) session: Arc<Settings>,
     pub(super) service: Service,
-    pub(super) pool: Arc<Pool>,
-    pub(super) max_connections: usize,
+    pub(super) pool: Pool,
+    pub(super) limits: Limits,
+    pub(super) lines_per_minute: u32,
+    exempt: Vec<IpNet>,
+    /// The first that holds a client's address decides; [`Self::elsewhere`] if none does.
+    networks: Vec<(IpNet, Arc<Settings>)>,
+    elsewhere: Arc<Settings>,
     server_info: ServerInfo,
     advertise: Vec<IpAddr>,
 }
 
 impl Runtime {
-    pub(super) fn new(config: &Config, state: &StateDir, store: Store) -> anyhow::Result<Self> {
+    /// `descriptors`: how many there are for connections.
+    pub(super) fn new(config: &Config, state: &StateDir, store: Store, descriptors: usize) -> anyhow::Result<Self> {
         for warning in store.warnings()? {
             warn!("verifier store: {warning}");
         }
@@ -54,16 +61,33 @@ impl Runtime {
             0 => available_parallelism().map_or(1, usize::from),
             set => usize::try_from(set)?,
         };
+        let limits = limits(&config.limits, descriptors)?;
+        let wanted = limits.strangers.saturating_add(limits.sessions);
+        if wanted > limits.total {
+            warn!(
+                "limits.max_sessions and limits.max_strangers together are {wanted} connections, and this process may have {}: raise its limit of open files (LimitNOFILE, ulimit -Hn)",
+                limits.total
+            );
+        }
+        let elsewhere = Settings {
+            request_quantum: config.limits.request_quantum,
+            first_frame: config.timers.first_frame,
+            login: config.timers.login,
+            tickle: config.timers.tickle,
+            dead: config.timers.dead,
+            ..Settings::default()
+        };
+        let networks = config.network.iter().map(|network| {
+            let uams = network.uams.iter().map(|uam| uam_name(*uam)).collect();
+            (network.cidr, Arc::new(Settings { uams, ..elsewhere.clone() }))
+        });
         let name = config.server.name();
         let runtime = Self {
-            session: Arc::new(Settings {
-                request_quantum: config.limits.request_quantum,
-                first_frame: config.timers.first_frame,
-                login: config.timers.login,
-                tickle: config.timers.tickle,
-                dead: config.timers.dead,
-                ..Settings::default()
-            }),
+            networks: networks.collect(),
+            elsewhere: Arc::new(elsewhere),
+            exempt: config.limits.exempt.clone(),
+            limits,
+            lines_per_minute: config.log.lines_per_minute,
             service: Service {
                 login_message: config.server.login_message.clone(),
                 login_message_mac: mac_roman(&config.server.login_message, 255),
@@ -71,12 +95,15 @@ impl Runtime {
                 group_id: config.server.group_id,
                 group_name: GROUP_NAME.to_owned(),
             },
-            pool: Arc::new(Pool::new(Authenticator::new(Arc::new(store), unknown_users).counting(attempts), threads)),
-            max_connections: usize::try_from(config.limits.max_connections)?,
+            pool: Pool::new(
+                Authenticator::new(Arc::new(store), unknown_users).counting(attempts),
+                threads,
+                config.limits.login_queue,
+            ),
             server_info: ServerInfo {
                 machine_type: config.server.machine_type.clone().into_bytes(),
                 versions: VERSIONS.iter().map(|version| version.to_vec()).collect(),
-                uams: UAMS.iter().map(|uam| uam.to_vec()).collect(),
+                uams: Vec::new(),
                 flags: [
                     ServerFlags::SERVER_MESSAGES,
                     ServerFlags::SERVER_SIGNATURE,
@@ -96,16 +123,31 @@ impl Runtime {
             advertise: config.server.advertise_addresses.clone(),
         };
         // What will be sent to clients can be written down: the later calls cannot fail.
-        runtime.encode(SocketAddr::from(([0; 16], 548))).context("the server information cannot be written down")?;
+        runtime
+            .encode(SocketAddr::from(([0; 16], 548)), &runtime.elsewhere.uams)
+            .context("the server information cannot be written down")?;
         Ok(runtime)
     }
 
-    /// The FPGetSrvrInfo block for a client that reached us at `local`.
-    pub(super) fn server_info(&self, local: SocketAddr) -> Bytes {
-        self.encode(local).unwrap_or_default().into()
+    /// What holds for a session with a client at `ip`.
+    pub(super) fn settings(&self, ip: IpAddr) -> &Arc<Settings> {
+        self.networks
+            .iter()
+            .find(|(network, _)| network.contains(&ip))
+            .map_or(&self.elsewhere, |(_, settings)| settings)
     }
 
-    fn encode(&self, local: SocketAddr) -> Result<Vec<u8>, EncodeError> {
+    /// Whether the caps on single addresses leave a client at `ip` alone.
+    pub(super) fn is_exempt(&self, ip: IpAddr) -> bool {
+        self.exempt.iter().any(|network| network.contains(&ip))
+    }
+
+    /// The FPGetSrvrInfo block for a client at `ip` that reached us at `local`.
+    pub(super) fn server_info(&self, local: SocketAddr, ip: IpAddr) -> Bytes {
+        self.encode(local, &self.settings(ip).uams).unwrap_or_default().into()
+    }
+
+    fn encode(&self, local: SocketAddr, uams: &[&[u8]]) -> Result<Vec<u8>, EncodeError> {
         let ips = if self.advertise.is_empty() { vec![local.ip().to_canonical()] } else { self.advertise.clone() };
         let port = local.port();
         let addresses = ips
@@ -117,7 +159,25 @@ impl Runtime {
                 (IpAddr::V6(ip), port) => NetworkAddress::Ipv6Port(ip, port),
             })
             .collect();
-        ServerInfo { addresses, ..self.server_info.clone() }.encode()
+        let uams = uams.iter().map(|uam| uam.to_vec()).collect();
+        ServerInfo { addresses, uams, ..self.server_info.clone() }.encode()
+    }
+}
+
+fn limits(config: &config::LimitsSection, descriptors: usize) -> anyhow::Result<Limits> {
+    Ok(Limits {
+        strangers: usize::try_from(config.max_strangers)?,
+        sessions: usize::try_from(config.max_sessions)?,
+        total: descriptors,
+        per_address: usize::try_from(config.connections_per_address)?,
+        challenges_per_minute: config.challenges_per_minute,
+        status_per_minute: config.status_per_minute,
+    })
+}
+
+fn uam_name(uam: Uam) -> &'static [u8] {
+    match uam {
+        Uam::Srp => srp_uam::NAME,
     }
 }
 
