@@ -30,6 +30,26 @@
 //! | [`Want::WakeAt`] | call `tick` at that time; replaces the one before |
 //! | [`Want::Close`] | send what is queued, close your side, wait a moment for the client's; it is the last one |
 //!
+//! So a driver is a loop around this (`serve/connection.rs` of the program is one with tokio, `tests/common` here one without):
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use afp_session::{Session, Settings, Want};
+//!
+//! let mut session = Session::new(Arc::new(Settings::default()), Duration::ZERO);
+//! let tickle = [0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]; // nothing a session begins with
+//! session.receive(&tickle, Duration::from_millis(3));
+//! let (mut output, mut closed) = (Vec::new(), false);
+//! while let Some(want) = session.poll() {
+//!     match want {
+//!         Want::Send(bytes) => output.extend_from_slice(&bytes),
+//!         Want::Close => closed = true,
+//!         _ => {} // a real one does the rest of the table as well
+//!     }
+//! }
+//! assert!(closed && output.is_empty());
+//! ```
+//!
 //! While a question, a job or a call is out, the session reads nothing more of what it has buffered ([`Session::wants_input`] is
 //! false then): replies keep the order of the requests.
 //!

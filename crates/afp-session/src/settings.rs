@@ -12,7 +12,8 @@ pub struct Settings {
     pub request_quantum: u32,
     /// Told to the client in the DSIOpenSession reply: how many requests it may repeat after a reconnect. Default 128.
     pub replay_cache_size: u32,
-    /// The largest payload of any frame before login, in bytes. The longest legal one is an FPLoginExt of about 800. Default 4096.
+    /// The largest payload of any frame before login, in bytes. The longest legal one is an FPLoginExt of 780: version, UAM and
+    /// user name of 255 bytes each, no path. Default 4096.
     pub login_frame_limit: u32,
     /// The UAMs that may be asked for here, of those in [`UAMS`]; another is refused with kFPBadUAM. Default all.
     pub uams: Vec<&'static [u8]>,

@@ -838,7 +838,7 @@ mod tests {
             ("[attempts]\nfailures = 0", "2:12: attempts.failures", "from 1 to 1000"),
             ("[attempts]\nrefuse_first = 0.5", "2:16: attempts.refuse_first", "expected i64"),
             ("[attempts]\nrefuse_longest = 0", "2:18: attempts.refuse_longest", "from 1 to 31536000"),
-            ("[attempts]\nexempt = [\"lan\"]", "2:10: attempts.exempt", "\"lan\" is not a network; write ADDRESS/BITS"),
+            ("[attempts]\nexempt = [\"lan\"]", "2:10: attempts.exempt", "\"lan\" is no network; write"),
             ("[attempts]\nexempt = [\"192.168.1.7/16\"]", "2:10: attempts.exempt", "192.168.0.0"),
             ("[attempts]\npath = \"tally\"", "2:8: attempts.path", "write it from /"),
             ("[log]\nlevel = \"loud\"", "2:9: log.level", "`info`"),

@@ -44,9 +44,8 @@ use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ipnet::IpNet;
 use verifier_store::tally::{AccountTally, Network, NetworkTally, Subject, Tally, TallyError};
-
-use crate::cidr::Cidr;
 
 /// How often the caller is told that nothing can be counted.
 const TELL_EVERY: u64 = 60;
@@ -76,7 +75,7 @@ pub struct AttemptPolicy {
     /// Default 0. (Apple's number, for other things, is 10.)
     pub hard_limit: u32,
     /// Networks whose attempts are neither counted nor refused. Default none.
-    pub exempt: Vec<Cidr>,
+    pub exempt: Vec<IpNet>,
 }
 
 impl Default for AttemptPolicy {
@@ -239,7 +238,7 @@ impl AttemptPolicy {
     /// Whether this peer's attempts are not counted.
     #[must_use]
     pub fn exempts(&self, peer: &Peer) -> bool {
-        peer.address.is_some_and(|address| self.exempt.iter().any(|exempt| exempt.contains(address)))
+        peer.address.is_some_and(|address| self.exempt.iter().any(|exempt| exempt.contains(&address.to_canonical())))
     }
 
     /// Whether somebody signed in from there lately.

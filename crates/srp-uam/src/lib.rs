@@ -44,7 +44,6 @@
 #![forbid(unsafe_code)]
 
 pub mod attempts;
-mod cidr;
 mod decoy;
 mod rejected;
 
@@ -60,15 +59,8 @@ use verifier_store::{LoginRecord, Lookup, Store, StoreError};
 
 pub use srp6a::ProofForm;
 
-/// Builds the engine's table for the 1536-bit group now rather than at the first login: for a program that forks per connection, so
-/// that its children share the one of the parent.
-pub fn prepare() {
-    srp6a::prepare(srp6a::Group::Bits1536);
-}
-
 use crate::attempts::Verdict;
 pub use crate::attempts::{AttemptPolicy, Attempts, Peer, Refusal};
-pub use crate::cidr::{Cidr, CidrError};
 pub use crate::decoy::DecoySecret;
 pub use crate::rejected::{NoRecord, Rejected};
 
@@ -169,6 +161,12 @@ enum Subject {
         /// Which of the tallies of nobody's names it has.
         tally: u8,
     },
+}
+
+/// Builds the engine's table for the 1536-bit group now rather than at the first login: for a program that forks per connection, so
+/// that its children share the one of the parent.
+pub fn prepare() {
+    srp6a::prepare(srp6a::Group::Bits1536);
 }
 
 impl Authenticator {

@@ -1,4 +1,4 @@
-//! For tests only: what the project checks itself against.
+//! For tests only: what the project checks itself against. It knows none of the crates it tests: a mistake shared by both sides would hide.
 //!
 //! - [`capture`]: the bytes in a network capture, for replay.
 //! - [`client`]: a scripted AFP client that can say anything, right or wrong.

@@ -61,6 +61,10 @@ struct Document {
     _limits: Option<IgnoredAny>,
     #[serde(rename = "log")]
     _log: Option<IgnoredAny>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<IgnoredAny>,
+    #[serde(rename = "network")]
+    _network: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]

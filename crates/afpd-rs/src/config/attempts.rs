@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use srp_uam::{AttemptPolicy, Cidr};
+use srp_uam::AttemptPolicy;
 
 use super::check;
 
@@ -46,8 +47,8 @@ pub struct AttemptsSection {
     #[serde(deserialize_with = "number::hard_limit")]
     pub hard_limit: u32,
     /// See [`AttemptPolicy::exempt`].
-    #[serde(with = "networks")]
-    pub exempt: Vec<Cidr>,
+    #[serde(deserialize_with = "super::check::networks")]
+    pub exempt: Vec<IpNet>,
 }
 
 impl AttemptsSection {
@@ -168,21 +169,5 @@ mod whole_seconds {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         Ok(Duration::from_secs(between(from, 1, 365 * 86_400)?.into()))
-    }
-}
-
-/// Networks in CIDR notation.
-mod networks {
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde::ser::Serializer;
-    use srp_uam::Cidr;
-
-    pub(super) fn serialize<S: Serializer>(networks: &[Cidr], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(networks.iter().map(ToString::to_string))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Cidr>, D::Error> {
-        let texts = Vec::<String>::deserialize(from)?;
-        texts.iter().map(|text| text.parse().map_err(|error| D::Error::custom(format!("{text:?} {error}")))).collect()
     }
 }
