@@ -40,7 +40,7 @@ pub enum StateError {
     NotADirectory { path: PathBuf },
     /// Somebody else owns it.
     #[error(
-        "{path:?} belongs to user {owner}, not to user {us}, who runs this; `chown {us} {path:?}`, or run as its owner"
+        "{path:?} belongs to user {owner}, not to user {us}, who runs this; run as its owner (`runuser -u NAME -- afpd-rs …`) or, if it is to be yours, `chown {us} {path:?}`"
     )]
     Foreign { path: PathBuf, owner: u32, us: u32 },
     /// Others could change or read what is in it.
