@@ -9,6 +9,7 @@ is one connection by the program's own client or by raw bytes; the lines it adds
 judged as people read it and as JSON, from a file and as the journal hands it to fail2ban.
 """
 
+import atexit
 import collections
 import os
 import re
@@ -150,6 +151,8 @@ class Daemon:
             [AFPD_RS, "--config", config, "--state", self.state, "serve", *listen],
             stdout=subprocess.PIPE, stderr=open(self.log, "wb"), text=True,
         )
+        # Also when the proof fails half-way.
+        atexit.register(self.process.kill)
         self.ports = [int(self.process.stdout.readline().rsplit(":", 1)[1]) for _ in (4, 6)]
 
     def target(self, peer):
