@@ -45,3 +45,28 @@ wait_for_port() {
     sleep 0.1
   done
 }
+
+# step NAME COMMAND...: runs it, keeps its output in $LOG, in a file named after $STEP and the name, and notes how it went in
+# $SUMMARY and $FAILED.
+STEP=
+SUMMARY=
+FAILED=0
+step() {
+  local name=$1 log=$LOG/$STEP$(tr -cs 'a-z0-9\n' - <<<"${1,,}").log outcome=passed began=$SECONDS
+  shift
+  # Not `if "$@"`: in a condition bash would go on after a command of the step that fails.
+  set +e
+  (set -e; "$@") >"$log" 2>&1
+  local status=$?
+  set -e
+  if [ "$status" != 0 ]; then
+    outcome=FAILED
+    FAILED=1
+    echo "interop: FAILED: $name; from $log:" >&2
+    { grep -A 3 'panicked at' "$log" || tail -25 "$log"; } >&2
+  fi
+  # The suites' counts, where there are any.
+  local counts
+  counts=$(awk '/^test result:/ {p += $4; f += $6} END {if (p + f) printf "%d passed, %d failed", p, f}' "$log")
+  SUMMARY+=$(printf '%-62s %-7s %4d s  %s' "$name" "$outcome" $((SECONDS - began)) "$counts")$'\n'
+}

@@ -8,25 +8,7 @@ build_more() {
   "$INTEROP/module-memory.sh" 2>&1 | tee "$LOG/module-memory.log"
 }
 enter_module_peer "$@"
-SUMMARY=
-FAILED=0
-
-step() { # step NAME COMMAND...: runs it, keeps its output, notes how it went
-  local name=$1 log=$LOG/module-${1//[^a-zA-Z0-9]/-}.log outcome=passed began=$SECONDS
-  shift
-  # Not `if "$@"`: in a condition bash would go on after a command of the step that fails.
-  set +e
-  (set -e; "$@") >"$log" 2>&1
-  local status=$?
-  set -e
-  if [ "$status" != 0 ]; then
-    outcome=FAILED
-    FAILED=1
-    echo "interop-module: FAILED: $name (last lines of $log)" >&2
-    tail -25 "$log" >&2
-  fi
-  SUMMARY+=$(printf '%-62s %-7s %4d s' "$name" "$outcome" $((SECONDS - began)))$'\n'
-}
+STEP=module-
 
 gives() { # gives ANSWER NAME PASSWORD: what a login must come to
   local got

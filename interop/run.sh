@@ -30,8 +30,6 @@ enter_namespaces "$@"
 
 SCRATCH=$(mktemp -d)
 export AFP_PEER_STATE=$SCRATCH/peer
-SUMMARY=
-FAILED=0
 
 cleanup() {
   stop_ours || true
@@ -39,27 +37,6 @@ cleanup() {
   rm -rf "$SCRATCH"
 }
 trap cleanup EXIT
-
-# Runs a step, keeps its output, and notes how it went.
-step() {
-  local name=$1 log=$LOG/$(tr -cs 'a-z0-9\n' - <<<"${1,,}").log outcome=passed began=$SECONDS
-  shift
-  # Not `if "$@"`: in a condition bash would go on after a command of the step that fails.
-  set +e
-  (set -e; "$@") >"$log" 2>&1
-  local status=$?
-  set -e
-  if [ "$status" != 0 ]; then
-    outcome=FAILED
-    FAILED=1
-    echo "interop: FAILED: $name; from $log:" >&2
-    { grep -A 3 'panicked at' "$log" || tail -25 "$log"; } >&2
-  fi
-  # The suites' counts, where there are any.
-  local counts
-  counts=$(awk '/^test result:/ {p += $4; f += $6} END {if (p + f) printf "%d passed, %d failed", p, f}' "$log")
-  SUMMARY+=$(printf '%-58s %-7s %4d s  %s' "$name" "$outcome" $((SECONDS - began)) "$counts")$'\n'
-}
 
 start_ours() { # start_ours STATE [option ...]: our daemon on $OURS
   local state=$1
