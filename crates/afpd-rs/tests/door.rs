@@ -3,220 +3,25 @@
 //! Clients come from several addresses of 127.0.0.0/8, so that one is a stranger and another a neighbour.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on shall stop")]
 
+mod server;
+
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
-use rustix::process::{Pid, Signal, kill_process};
-use socket2::{Domain, Socket, Type};
-use tempfile::TempDir;
-use testkit::client::{Client, Frame, Heard, LoginCont, LoginExt, PATIENCE, dsi};
-use testkit::slow_srp::{AForm, AfpClientExchange};
+use rustix::process::Signal;
+use testkit::client::{Client, Frame, Heard, LoginExt, dsi};
 
-const OWNER: [u8; 4] = [127, 0, 0, 1];
-const STRANGER: [u8; 4] = [127, 0, 0, 2];
-const PASSWORD: &str = "open sesame";
-
-/// A server with settings and state of its own, and the account "anna". Its log is a file.
-struct Server {
-    directory: TempDir,
-    child: Child,
-    out: BufReader<ChildStdout>,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start(settings: &str) -> Server {
-        Server::start_by(&[], settings)
-    }
-
-    /// The program is started by this command, to which it is added as arguments.
-    fn start_by(command: &[&str], settings: &str) -> Server {
-        let directory = tempfile::tempdir().unwrap();
-        write_settings(directory.path(), settings);
-        add_account(directory.path(), "anna");
-        let program = [command, &[env!("CARGO_BIN_EXE_afpd-rs")]].concat();
-        let mut child = Command::new(program[0])
-            .args(&program[1..])
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(place(directory.path()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(directory.path().join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let log = || fs::read_to_string(directory.path().join("log")).unwrap();
-        let address = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}: {}", log()));
-        let address = address.parse().unwrap();
-        Server { directory, child, out, address }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("log")).unwrap()
-    }
-
-    /// Waits until the log says this so many times.
-    fn logs(&self, said: &str, times: usize) -> String {
-        until(|| {
-            let log = self.log();
-            if log.matches(said).count() >= times { Ok(log) } else { Err(format!("{times} times {said:?}: {log}")) }
-        })
-    }
-
-    fn settings(&self, settings: &str) {
-        write_settings(self.directory.path(), settings);
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Tells it to end, and returns its log.
-    fn end(mut self) -> String {
-        self.signal(Signal::TERM);
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{}", self.log());
-        self.log()
-    }
-
-    /// A connection from this address.
-    fn connect(&self, from: [u8; 4]) -> Client {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
-        socket.connect_timeout(&self.address.into(), PATIENCE).unwrap();
-        Client::over(TcpStream::from(socket)).unwrap()
-    }
-
-    /// A connection with an open session.
-    fn open(&self, from: [u8; 4]) -> Client {
-        let mut client = self.connect(from);
-        client.request(dsi::OPEN_SESSION, &[1, 4, 0, 0, 4, 0]).unwrap();
-        assert_eq!(reply(&mut client).code, 0);
-        client
-    }
-
-    fn signed_in(&self, from: [u8; 4], name: &str) -> Client {
-        let mut client = self.open(from);
-        assert_eq!(log_in(&mut client, name, PASSWORD), 0);
-        client
-    }
-
-    /// The figures, where the settings have them on a free port.
-    fn figures_at(&mut self) -> SocketAddr {
-        let mut line = String::new();
-        self.out.read_line(&mut line).unwrap();
-        line.trim_end().strip_prefix("metrics on ").unwrap_or_else(|| panic!("{line:?}")).parse().unwrap()
-    }
-
-    /// So many clock ticks, usually 100 a second, has the process computed.
-    fn computed(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Gone already when the test went well.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn place(directory: &Path) -> [PathBuf; 4] {
-    ["--config".into(), directory.join("settings.toml"), "--state".into(), directory.join("state")]
-}
-
-fn write_settings(directory: &Path, settings: &str) {
-    fs::write(directory.join("settings.toml"), settings).unwrap();
-}
-
-fn add_account(directory: &Path, name: &str) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_afpd-rs"))
-        .args(["user", "add", name, "--password-stdin"])
-        .args(place(directory))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
-}
-
-/// Tries until it works.
-fn until<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match attempt() {
-            Ok(got) => return got,
-            Err(problem) => assert!(Instant::now() < end, "never: {problem}"),
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-#[track_caller]
-fn reply(client: &mut Client) -> Frame {
-    match client.hear().unwrap() {
-        Heard::Frame(frame) if frame.flags == 1 => frame,
-        other => panic!("a reply was due, not {other:?}"),
-    }
-}
-
-/// The result of a login.
-#[track_caller]
-fn log_in(client: &mut Client, name: &str, password: &str) -> i32 {
-    client.request(dsi::COMMAND, &LoginExt::new(name.as_bytes()).bytes()).unwrap();
-    let challenge = reply(client);
-    if challenge.code != -5001 {
-        return challenge.code;
-    }
-    let (name, password) = (name.as_bytes(), password.as_bytes());
-    let exchange =
-        AfpClientExchange::answer(name, password, &challenge.payload, &[0x5a; 32], AForm::SPECIFICATION).unwrap();
-    client.request(dsi::COMMAND, &LoginCont::new(&exchange.a_pub, &exchange.m1).bytes()).unwrap();
-    reply(client).code
-}
-
-/// A signed-in client's call is answered.
-#[track_caller]
-fn is_served(client: &mut Client) {
-    client.request(dsi::COMMAND, &[16, 0]).unwrap();
-    assert_eq!(reply(client).code, 0);
-}
-
-/// The connection has been ended, with or without a good-bye.
-#[track_caller]
-fn is_ended(client: &mut Client) {
-    loop {
-        match client.hear().unwrap() {
-            Heard::End => return,
-            Heard::Frame(frame) if frame.flags == 0 => {}
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// The connection is open.
-#[track_caller]
-fn is_open(client: &mut Client) {
-    client.request(dsi::OPEN_SESSION, &[]).unwrap();
-    assert_eq!(reply(client).code, 0);
-}
+use crate::server::{
+    OWNER, PASSWORD, STRANGER, Server, add_account, fetch, is_ended, is_open, is_served, log_in, place, reply, until,
+    value,
+};
 
 #[test]
 fn the_longest_idle_stranger_goes_and_no_session() {
@@ -374,23 +179,6 @@ fn the_login_queue_is_bounded_and_sessions_do_not_wait_for_it() {
     let refused = codes.iter().filter(|code| **code == -1068).count();
     assert!((7..=8).contains(&refused), "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == -5001).count(), 10 - refused, "{codes:?}");
-}
-
-fn fetch(mut stream: impl Read + Write) -> String {
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
-    body.to_owned()
-}
-
-/// The value of one series; 0 if it is not there yet.
-fn value(figures: &str, series: &str) -> f64 {
-    figures
-        .lines()
-        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
-        .map_or(0.0, |number| number.parse().unwrap())
 }
 
 #[test]
