@@ -14,3 +14,4 @@
 mod server;
 
 mod connections;
+mod log;
