@@ -43,6 +43,7 @@ pub fn serve(asked: &Serve, global: &Global, out: &mut dyn Write) -> Result<Exit
     // A store elsewhere is not made here: its path may be mistyped.
     let store = if place.store_is_in_state() { place.store_or_new() } else { place.store() }?;
     let log = logging::start(&place.config.log).or_exit(Exit::Failed)?;
+    logging::log_panics();
     for doubt in place.config.doubts() {
         warn!("settings: {doubt}");
     }
@@ -76,6 +77,7 @@ pub fn quickstart(asked: &Quickstart, global: &Global, out: &mut dyn Write) -> R
     let state = StateDir::create(&global.state.clone().unwrap_or_else(quickstart_state)).or_exit(Exit::Setup)?;
     let place = Place { config, config_file: global.config.clone(), state: state.path().to_owned() };
     let log = logging::start(&place.config.log).or_exit(Exit::Failed)?;
+    logging::log_panics();
     runtime()?.block_on(async {
         // Made and shown before the port is asked for: should that be taken, the password is not lost.
         let store = place.store_or_new()?;

@@ -50,7 +50,7 @@ impl Drop for LogControl {
     }
 }
 
-/// Starts the log of the program. Once: a second call is an error. Panics, which are bugs, are logged from then on.
+/// Starts the log of the program. Once: a second call is an error.
 ///
 /// # Errors
 /// There is a log already, or the system gives no thread.
@@ -66,12 +66,16 @@ pub fn start(settings: &LogSection) -> io::Result<LogControl> {
         LogFormat::Auto | LogFormat::Human => layer.with_ansi(colour).boxed(),
     };
     tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(io::Error::other)?;
-    // The usual way, straight to standard error, may wait for ever, and is no line of JSON.
+    Ok(LogControl { level, lines })
+}
+
+/// Makes a panic, which is a bug, a line of the log like any other. The usual way, straight to standard error, may wait for ever, and is no
+/// line of JSON.
+pub fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         error!(at, "bug in afpd-rs: {}", panic.payload_as_str().unwrap_or("a panic without words"));
     }));
-    Ok(LogControl { level, lines })
 }
 
 /// Lines on their way.

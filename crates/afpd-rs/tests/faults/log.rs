@@ -41,7 +41,7 @@ fn ends(mut server: Server) {
 fn a_log_that_nobody_reads_holds_up_nobody() {
     let (mut reader, server) = into_a_pipe();
     let mut session = server.signed_in(OWNER, "anna");
-    for _ in 0..20 {
+    for _ in 0..15 {
         logins(&server);
     }
     is_served(&mut session);
@@ -62,6 +62,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     told.recv_timeout(Duration::from_secs(10)).expect("nothing said of missing lines");
     drop(server.signed_in(OWNER, "anna"));
     is_served(&mut session);
+    drop(session);
     ends(server);
     let log = reading.join().unwrap();
     let (before, after) = log.split_once("lines are missing here").unwrap();
@@ -124,6 +125,7 @@ fn without_standard_output_it_serves() {
     });
     crate::server::open(&mut client);
     assert_eq!(log_in(&mut client, "anna", PASSWORD), 0);
+    drop(client);
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

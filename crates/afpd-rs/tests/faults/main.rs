@@ -14,4 +14,6 @@
 mod server;
 
 mod connections;
+mod end;
 mod log;
+mod store;

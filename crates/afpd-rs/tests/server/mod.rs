@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use testkit::client::{Client, Frame, Heard, LoginCont, LoginExt, PATIENCE, dsi};
@@ -82,6 +83,16 @@ impl Server {
             let log = self.log();
             if log.matches(said).count() >= times { Ok(log) } else { Err(format!("{times} times {said:?}: {log}")) }
         })
+    }
+
+    /// Waits until the log, from this byte on, has all of these.
+    #[track_caller]
+    pub fn says_after(&self, byte: usize, parts: &[&str]) {
+        until(|| {
+            let log = self.log();
+            let new = log.get(byte..).unwrap_or_default();
+            if parts.iter().all(|part| new.contains(part)) { Ok(()) } else { Err(format!("{parts:?}: {new}")) }
+        });
     }
 
     pub fn settings(&self, settings: &str) {
@@ -198,6 +209,28 @@ pub fn user(directory: &Path, arguments: &[&str], password: &str) -> Output {
     // One that has refused already does not read it.
     child.stdin.take().unwrap().write_all(password.as_bytes()).ok();
     child.wait_with_output().unwrap()
+}
+
+/// The accounts as `user list` knows them.
+pub fn accounts(directory: &Path) -> Vec<Value> {
+    let program = env!("CARGO_BIN_EXE_afpd-rs");
+    let listed = Command::new(program).args(["user", "list", "--json"]).args(place(directory)).output().unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    serde_json::from_slice(&listed.stdout).unwrap()
+}
+
+/// Their names.
+pub fn names(directory: &Path) -> Vec<String> {
+    accounts(directory).iter().map(|account| account["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// How many failures of this address at this account are counted.
+pub fn failures(directory: &Path, account: &str, address: &str) -> u64 {
+    let accounts = accounts(directory);
+    let account = accounts.iter().find(|found| found["name"] == account).unwrap();
+    let networks = account["attempts"]["networks"].as_array();
+    let networks = networks.unwrap_or_else(|| panic!("no tally: {account}"));
+    networks.iter().filter(|entry| entry["network"] == address).map(|entry| entry["failures"].as_u64().unwrap()).sum()
 }
 
 /// Tries until it works.
