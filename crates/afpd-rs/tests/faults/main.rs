@@ -17,3 +17,4 @@ mod connections;
 mod end;
 mod log;
 mod store;
+mod two;

@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::server::{
-    OWNER, PASSWORD, STRANGER, Server, add_account, home, is_served, log_in, names, place, program, user,
+    OWNER, PASSWORD, STRANGER, Server, add_account, home, is_served, log_in, names, program, run, user,
 };
 
 /// Refused without a challenge.
@@ -143,12 +143,7 @@ fn half_of_netatalks_file_keeps_out_whose_line_is_cut() {
     let directory = home("");
     add_account(directory.path(), "bert");
     let verifiers = directory.path().join("verifiers");
-    let exported = Command::new(env!("CARGO_BIN_EXE_afpd-rs"))
-        .args(["user", "export", "netatalk-file"])
-        .arg(&verifiers)
-        .args(place(directory.path()))
-        .output()
-        .unwrap();
+    let exported = run(directory.path(), &["user", "export", "netatalk-file", verifiers.to_str().unwrap()]);
     assert!(exported.status.success(), "{exported:?}");
     crate::server::write_settings(
         directory.path(),

@@ -196,25 +196,26 @@ pub fn add_account(directory: &Path, name: &str) {
 
 /// `afpd-rs user …` with a password.
 pub fn user(directory: &Path, arguments: &[&str], password: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_afpd-rs"))
-        .arg("user")
-        .args(arguments)
-        .arg("--password-stdin")
-        .args(place(directory))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    run_with(program(&[]), directory, &[&["user"], arguments, &["--password-stdin"]].concat(), password)
+}
+
+/// The program's other commands.
+pub fn run(directory: &Path, arguments: &[&str]) -> Output {
+    run_with(program(&[]), directory, arguments, "")
+}
+
+/// The program, however it is started, with this on its standard input.
+pub fn run_with(mut program: Command, directory: &Path, arguments: &[&str], input: &str) -> Output {
+    program.args(arguments).args(place(directory));
+    let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // One that has refused already does not read it.
-    child.stdin.take().unwrap().write_all(password.as_bytes()).ok();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
     child.wait_with_output().unwrap()
 }
 
 /// The accounts as `user list` knows them.
 pub fn accounts(directory: &Path) -> Vec<Value> {
-    let program = env!("CARGO_BIN_EXE_afpd-rs");
-    let listed = Command::new(program).args(["user", "list", "--json"]).args(place(directory)).output().unwrap();
+    let listed = run(directory, &["user", "list", "--json"]);
     assert!(listed.status.success(), "{listed:?}");
     serde_json::from_slice(&listed.stdout).unwrap()
 }
