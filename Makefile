@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SECONDS_EACH ?= 60
 
-.PHONY: help run build test check fmt clippy doc deny arrows spec-coverage ct-check bench fuzz-smoke attempt-times interop conformance install module install-module uninstall-module interop-module deb check-packaging clean
+.PHONY: help run build test check fmt clippy doc deny arrows spec-coverage ct-check bench fuzz-smoke attempt-times interop conformance faults install module install-module uninstall-module interop-module deb check-packaging clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ conformance: ## the black-box suite; AFP_SUBJECT=host:port names another server
 
 attempt-times: ## wrong, refused and unknown logins take the same time: distributions compared
 	$(CARGO) test --release --locked -p srp-uam --test attempt_times -- --ignored --nocapture --test-threads=1
+
+faults: ## what may go wrong, and that nothing is lost by it (docs/faults.md; a part of it: Debian, root)
+	interop/faults.sh
 
 interop: ## the real peers: Netatalk, its tests, nmap, tshark (Debian, root)
 	interop/run.sh

@@ -13,7 +13,10 @@
 #[path = "../server/mod.rs"]
 mod server;
 
+mod clock;
 mod connections;
+mod descriptors;
+mod disk;
 mod end;
 mod log;
 mod store;
