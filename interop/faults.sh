@@ -6,7 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 CARGO=${CARGO:-cargo}
-LOG=${FAULTS_LOG:-$PROJECT/target/faults}
+LOG=${AFP_INTEROP_LOG:-$PROJECT/target/faults}
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/afpd-rs/faketime
 
 # libfaketime, from where it is installed or from Debian's package, which is not installed but unpacked beside our other caches.

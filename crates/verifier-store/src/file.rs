@@ -120,8 +120,13 @@ pub(crate) enum Step {
     Renamed,
     DirectorySynced,
     Removed,
+    FolderMade,
+    FileMade,
     TallyLocked,
     TallyRead,
+    /// Of a damaged one that is begun anew: first it is empty, then it has zeros.
+    TallyEmptied,
+    TallyZeroed,
     TallyWritten,
 }
 
@@ -161,6 +166,7 @@ impl Folder {
     pub(crate) fn create(path: &Path, mode: u32) -> Result<Folder, StoreError> {
         match rustix::fs::mkdir(path, Mode::from_raw_mode(mode)) {
             Ok(()) => {
+                reached(Step::FolderMade);
                 let folder = Folder::open(path)?;
                 let failed = |e: Errno| io_error(path, "set the mode of", e.into());
                 rustix::fs::fchmod(&folder.directory, Mode::from_raw_mode(mode)).map_err(failed)?;
@@ -316,7 +322,10 @@ impl Folder {
         let path = self.path_of(name);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.directory, name, flags, Mode::from_raw_mode(mode)) {
-            Ok(fd) => File::from(fd).sync_all().map_err(|e| io_error(&path, "write out", e))?,
+            Ok(fd) => {
+                reached(Step::FileMade);
+                File::from(fd).sync_all().map_err(|e| io_error(&path, "write out", e))?;
+            }
             Err(Errno::EXIST) => return Err(StoreError::Exists { path }),
             Err(e) => return Err(io_error(&path, "create", e.into())),
         }

@@ -18,7 +18,7 @@ use srp6a::{Group, Profile, Verifier};
 use tempfile::TempDir;
 
 use crate::file::Step;
-use crate::{Format, Lookup, NewAccount, Store, StoreError, Users};
+use crate::{Existing, Format, Lookup, NewAccount, Store, StoreError, Users};
 
 const KILL_AT: &str = "VERIFIER_STORE_TEST_KILL_AT";
 const DO: &str = "VERIFIER_STORE_TEST_DO";
@@ -53,6 +53,11 @@ fn the_other_process() {
         "set-password" => open(format, &path).set_password("bob", b"new", rng).unwrap(),
         "add" => add(&open(format, &path), "new", "new"),
         "remove" => open(format, &path).remove("bob").unwrap(),
+        "create" => drop(Store::create_with_users(format, &path, Arc::new(Myself)).unwrap()),
+        "import" => {
+            let source = Store::open(Format::NetatalkFile, &path.with_file_name("source")).unwrap();
+            drop(open(format, &path).import_from(&source, Existing::Replace).unwrap());
+        }
         "disable" => open(format, &path).disable("bob").unwrap(),
         "change-for-ever" => {
             let store = open(format, &path);
@@ -117,6 +122,49 @@ fn a_kill_while_adding_disabling_and_removing() {
         assert!(place.run(index, "remove", Some(step)), "{format:?}");
         assert_eq!(place.password("bob"), None);
         assert_eq!(place.others(), before, "{format:?}");
+    }
+}
+
+#[test]
+fn a_kill_while_a_store_is_made() {
+    for (index, format) in FORMATS.into_iter().enumerate() {
+        let place = Place { format, folder: tempfile::tempdir().unwrap() };
+        let step = if format == Format::NetatalkFile { Step::FileMade } else { Step::FolderMade };
+        assert!(place.run(index, "create", Some(step)), "{format:?}");
+        // What is there is a store without accounts.
+        let store = place.open();
+        assert!(store.accounts().unwrap().is_empty() && store.warnings().unwrap().is_empty(), "{format:?}");
+        add(&store, "bob", "old");
+        place.works_on();
+    }
+}
+
+/// Some of the accounts are there then, whole, and doing it again brings the rest.
+#[test]
+fn a_kill_while_importing() {
+    for (index, format) in FORMATS.into_iter().enumerate().take(2) {
+        for step in OLD.into_iter().chain(NEW) {
+            let place = Place::new(format);
+            let source = Store::create(Format::NetatalkFile, &place.path().with_file_name("source")).unwrap();
+            for name in ["bob", "new", "dave"] {
+                add(&source, name, "new");
+            }
+            let before = place.others();
+            assert!(place.run(index, "import", Some(step)), "{format:?} was not killed at {step:?}");
+            assert!(place.password("bob").is_some(), "{format:?} {step:?}");
+            for name in ["new", "dave"] {
+                let found = place.open().lookup(name.as_bytes()).unwrap();
+                assert!(matches!(found, Lookup::Unknown) || place.password(name) == Some("new"), "{format:?} {step:?}");
+            }
+            assert_eq!(place.others(), before, "{format:?} {step:?}");
+            assert!(!place.run(index, "import", None));
+            assert_eq!(
+                ["bob", "new", "dave"].map(|name| place.password(name)),
+                [Some("new"); 3],
+                "{format:?} {step:?}"
+            );
+            place.works_on();
+        }
     }
 }
 

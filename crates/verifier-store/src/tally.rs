@@ -510,7 +510,9 @@ fn write(file: &File, path: &Path, number: u64, tally: &AccountTally, damaged: b
     let failed = |e| file::io_error(path, "write", e);
     if damaged {
         file.set_len(0).map_err(failed)?;
+        reached(Step::TallyEmptied);
         file.write_all_at(&vec![0; SLOT.saturating_mul(2)], 0).map_err(failed)?;
+        reached(Step::TallyZeroed);
     }
     let slot = u64::try_from(SLOT).unwrap_or(u64::MAX);
     let offset = if number.is_multiple_of(2) { 0 } else { slot };

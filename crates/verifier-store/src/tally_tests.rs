@@ -85,6 +85,8 @@ fn the_other_process() {
     let tally = Tally::at(Path::new(&path));
     match task.to_str().unwrap() {
         "fail" => tally.change(ALICE, NOW, fail).saved.unwrap(),
+        "unlock" => assert!(tally.unlock("alice").unwrap()),
+        "forget" => assert!(tally.forget("alice").unwrap()),
         "fail-100-times" => (0..100).for_each(|_| tally.change(ALICE, NOW, fail).saved.unwrap()),
         // What is read of the disk is known; nothing can be written; the changes are seen all the same, and said to be unsaved.
         "fail-on-a-full-disk" => {
@@ -270,6 +272,48 @@ fn a_kill_while_a_file_is_made() {
         let left: HashSet<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, HashSet::from([".lock".into(), "alice.tally".into()]), "{step:?}");
     }
+}
+
+/// Killed while failures are forgiven or forgotten, or while a damaged file is begun anew: the old count, the new one, or still damaged, which
+/// is a failure by itself.
+#[test]
+fn a_kill_while_forgiving_forgetting_and_repairing() {
+    for (step, expected) in [(Step::TallyLocked, 2), (Step::TallyRead, 2), (Step::TallyWritten, 0)] {
+        let place = Place::new();
+        place.fail();
+        place.fail();
+        assert_eq!(place.other("", "unlock", Some(step)).status.signal(), Some(9), "not killed at {step:?}");
+        assert_eq!(failures(&place.path()), expected, "{step:?}");
+        assert_eq!(place.fail(), expected + 1, "{step:?}");
+    }
+    let place = Place::new();
+    place.fail();
+    assert_eq!(place.other("", "forget", Some(Step::Removed)).status.signal(), Some(9));
+    assert_eq!((place.open().state("alice").unwrap(), place.fail()), (None, 1));
+
+    for step in [Step::TallyLocked, Step::TallyRead, Step::TallyEmptied, Step::TallyZeroed] {
+        let place = Place::new();
+        place.fail();
+        fs::write(place.file(), b"no tally").unwrap();
+        assert_eq!(place.other("", "fail", Some(step)).status.signal(), Some(9), "not killed at {step:?}");
+        assert!(matches!(place.open().state("alice"), Err(TallyError::Damaged { .. })), "{step:?}");
+        assert_eq!(place.fail(), 2, "{step:?}: one for the damage, one for the attempt");
+        assert_eq!(place.fail(), 3, "{step:?}");
+    }
+    let place = Place::new();
+    place.fail();
+    fs::write(place.file(), b"no tally").unwrap();
+    assert_eq!(place.other("", "fail", Some(Step::TallyWritten)).status.signal(), Some(9));
+    assert_eq!((failures(&place.path()), place.fail()), (2, 3));
+}
+
+/// The first attempt of all makes the directory.
+#[test]
+fn a_kill_while_the_directory_is_made() {
+    let place = Place::new();
+    assert_eq!(place.other("", "fail", Some(Step::FolderMade)).status.signal(), Some(9));
+    assert_eq!((place.fail(), place.fail()), (1, 2));
+    assert_eq!(fs::metadata(place.path()).unwrap().permissions().mode() & 0o7777, 0o700);
 }
 
 /// A write that the power ended at any byte: the count before it, or the new one.
