@@ -59,7 +59,7 @@ pub fn serve(asked: &Serve, global: &Global, out: &mut dyn Write) -> Result<Exit
                 put_in_force(config, store)
             })
         };
-        server.run(shutdown, requests, &log, reload).await;
+        in_order(server.run(shutdown, requests, &log, reload).await)?;
         Ok(Exit::Done)
     })
 }
@@ -108,7 +108,7 @@ pub fn quickstart(asked: &Quickstart, global: &Global, out: &mut dyn Write) -> R
                 biased;
                 Some(step) = told.recv() => writeln!(out, "  {}", status::line(&step))?,
                 ended = &mut login => break ended,
-                () = &mut running => return Ok(Exit::Done),
+                ended = &mut running => return in_order(ended).map(|()| Exit::Done),
             }
         };
         while let Ok(step) = told.try_recv() {
@@ -125,7 +125,7 @@ pub fn quickstart(asked: &Quickstart, global: &Global, out: &mut dyn Write) -> R
             "There are no volumes yet: a Mac can sign in, and then finds nothing to mount. Ctrl-C ends this."
         )?;
         out.flush()?;
-        running.await;
+        in_order(running.await)?;
         writeln!(out, "ended")?;
         Ok(Exit::Done)
     })
@@ -148,6 +148,11 @@ fn runtime() -> Result<Runtime, Failure> {
 
 async fn bind(config: &Config, state: StateDir, store: Store) -> Result<Server, Failure> {
     Server::bind(config, state, store).await.map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))
+}
+
+/// Whether the server ended because it was told to.
+fn in_order(ended: anyhow::Result<()>) -> Result<(), Failure> {
+    ended.map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))
 }
 
 /// The first thing on standard output, so that whoever starts us can find the port.

@@ -17,6 +17,8 @@ use afpd_rs::config::{Config, LogSection, MetricsListen};
 use afpd_rs::logging;
 use afpd_rs::serve;
 use afpd_rs::state::StateDir;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
 use srp6a::Group;
 use testkit::client::{Client, LoginExt, dsi};
 use tokio::sync::{mpsc, oneshot};
@@ -57,8 +59,9 @@ impl<S: Subscriber> Layer<S> for Log {
 
 impl Log {
     /// The next line with all of these parts is a bug.
-    fn panic_at(&self, line: &str, client: SocketAddr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = Some([line.to_owned(), format!("peer={client}")]);
+    fn panic_at(&self, line: &str, client: Option<SocketAddr>) {
+        let client = client.map_or_else(String::new, |client| format!("peer={client}"));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = Some([line.to_owned(), client]);
     }
 
     fn text(&self) -> String {
@@ -83,8 +86,8 @@ struct Running {
     figures_at: SocketAddr,
     log: Log,
     session: Client,
-    stop: oneshot::Sender<()>,
-    ended: thread::JoinHandle<()>,
+    _never_stopped: oneshot::Sender<()>,
+    ended: thread::JoinHandle<anyhow::Result<()>>,
 }
 
 thread_local! {
@@ -125,15 +128,15 @@ impl Running {
                 // The log of a program can be started once, and nothing goes there: each thread has its own.
                 let control = logging::start(&LogSection::default()).unwrap();
                 logging::log_panics();
-                server.run(async { drop(stopped.await) }, requests, &control, |_| Ok(())).await;
-            });
+                server.run(async { drop(stopped.await) }, requests, &control, |_| Ok(())).await
+            })
         });
         let (address, figures_at) = addresses.recv().unwrap();
         let [address] = address[..] else { panic!("{address:?}") };
         let mut session = Client::connect(address).unwrap();
         open(&mut session);
         assert_eq!(log_in(&mut session, "anna", PASSWORD), 0);
-        Running { address, figures_at, log, session, stop, ended }
+        Running { address, figures_at, log, session, _never_stopped: stop, ended }
     }
 
     /// A client and its address.
@@ -165,11 +168,18 @@ impl Running {
         });
     }
 
-    fn end(mut self) {
-        self.stop.send(()).unwrap();
+    /// No descriptor for another connection, and a panic where that is logged: in what accepts connections.
+    fn end_by_a_bug_at_the_entrance(mut self) {
+        let limit = getrlimit(Resource::Nofile);
+        self.log.panic_at("cannot accept connections for the moment", None);
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
+        client.connect(&self.address.into()).unwrap();
         is_ended(&mut self.session);
-        drop(self.session);
-        self.ended.join().unwrap();
+        drop((self.session, client));
+        let ended = self.ended.join().unwrap().unwrap_err();
+        setrlimit(Resource::Nofile, limit).unwrap();
+        assert!(ended.to_string().contains("connections are no longer accepted"), "{ended:#}");
     }
 }
 
@@ -213,7 +223,7 @@ fn a_panic_takes_one_connection_or_one_login() {
     ];
     for (line, step) in steps {
         let (mut client, address) = running.connect();
-        running.log.panic_at(line, address);
+        running.log.panic_at(line, Some(address));
         step(&mut client);
         panics += 1;
         is_ended(&mut client);
@@ -244,5 +254,6 @@ fn a_panic_takes_one_connection_or_one_login() {
             text.lines().any(|line| line.contains(&format!("peer={address}")) && line.contains("internal error"));
         assert!(refused, "{text}");
     }
-    running.end();
+    // In what accepts connections: the program would let nobody in any more. It ends, and whoever supervises it starts it again.
+    running.end_by_a_bug_at_the_entrance();
 }

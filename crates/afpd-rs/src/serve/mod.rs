@@ -23,6 +23,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 use verifier_store::Store;
 
@@ -100,17 +101,22 @@ impl Server {
 
     /// Serves until `shutdown` is ready, then lets every connection end in order. `reload` is called whenever `requests` says so, and hands
     /// new settings to the function it is given; if they cannot be used the old ones stay in force, and the level of `log` too.
+    ///
+    /// # Errors
+    /// A listening socket is served no longer, by a bug of ours: a program that lives on and lets nobody in would be worse than one that ends
+    /// and is started again.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()>,
         mut requests: mpsc::Receiver<Request>,
         log: &LogControl,
         reload: impl Fn(&dyn Fn(Config, Store) -> anyhow::Result<()>) -> anyhow::Result<()>,
-    ) {
+    ) -> anyhow::Result<()> {
         let Self { listeners, metrics, descriptors, house, runtime, state, .. } = self;
         let (stop, stopped) = watch::channel(false);
         // Every connection holds a clone of `alive`: it is closed when the last one is gone.
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
+        let mut entrances = JoinSet::new();
         for listener in listeners {
             let entrance = Entrance {
                 runtime: runtime.subscribe(),
@@ -118,7 +124,7 @@ impl Server {
                 stopped: stopped.clone(),
                 alive: alive.clone(),
             };
-            tokio::spawn(entrance.keep(listener));
+            entrances.spawn(entrance.keep(listener));
         }
         drop(alive);
         if let Some((listener, _)) = metrics {
@@ -127,9 +133,10 @@ impl Server {
 
         tokio::pin!(shutdown);
         let mut minutes = tokio::time::interval_at(tokio::time::Instant::now() + MINUTE, MINUTE);
-        loop {
+        let ended = loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                () = &mut shutdown => break Ok(()),
+                Some(Err(bug)) = entrances.join_next() => break Err(bug),
                 _ = minutes.tick() => house.next_minute(),
                 Some(Request::Reload) = requests.recv() => {
                     let done = reload(&|config, store| {
@@ -148,7 +155,7 @@ impl Server {
                     }
                 }
             }
-        }
+        };
 
         info!("going down: no new connections, ending the open ones");
         stop.send_replace(true);
@@ -156,6 +163,7 @@ impl Server {
             warn!("some connections did not end within {} s and are cut", ORDERLY_END.as_secs());
         }
         house.next_minute();
+        ended.context("connections are no longer accepted, by a bug in afpd-rs; start it again")
     }
 }
 
