@@ -31,7 +31,7 @@ doc:
 arrows: ## crates know only those below them (docs/architecture.md)
 	scripts/arrows.py
 
-spec-coverage: ## every test that docs/spec-coverage.md names exists
+spec-coverage: ## every test that docs/spec-coverage.md and docs/faults.md name exists
 	scripts/spec-coverage.py
 
 deny: ## licences, bans, sources of the dependencies
