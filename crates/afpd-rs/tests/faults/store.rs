@@ -2,14 +2,15 @@
 //! the log says what is wrong, and when it is mended nothing needs to be restarted.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
+use std::time::UNIX_EPOCH;
 
 use rustix::process::Signal;
 
 use crate::server::{
-    OWNER, PASSWORD, STRANGER, Server, add_account, home, is_served, log_in, names, program, run, user,
+    OWNER, PASSWORD, STRANGER, Server, add_account, home, is_served, log_in, names, program, run, until, user,
 };
 
 /// Refused without a challenge.
@@ -25,6 +26,16 @@ fn server() -> (Server, std::path::PathBuf) {
 
 fn logs_in(server: &Server, name: &str) -> i32 {
     log_in(&mut server.open(OWNER), name, PASSWORD)
+}
+
+/// Waits until the file's last change is so long ago that the server relies on what it has read of it (3 s), and has it read.
+fn is_settled(server: &Server, file: &Path) {
+    let changed = fs::metadata(file).unwrap().ctime();
+    until(|| {
+        let now = i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+        if now > changed + 3 { Ok(()) } else { Err(format!("{file:?} is {} s old", now - changed)) }
+    });
+    assert_eq!(logs_in(server, "anna"), 0);
 }
 
 /// Everybody is there and can log in: nothing was lost.
@@ -119,6 +130,7 @@ fn half_an_account_keeps_out_that_account_alone() {
     let file = accounts.join("anna.toml");
     let whole = fs::read(&file).unwrap();
     let verifier = whole.windows(8).position(|window| window == b"verifier").unwrap();
+    is_settled(&server, &file);
     for length in [0, 1, whole.len() / 3, verifier + 100, whole.len() - 40] {
         let before = server.log().len();
         fs::write(&file, &whole[..length]).unwrap();
@@ -154,6 +166,7 @@ fn half_of_netatalks_file_keeps_out_whose_line_is_cut() {
     let whole = fs::read(&verifiers).unwrap();
     let first_line = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     assert!(whole.starts_with(b"anna:"));
+    is_settled(&server, &verifiers);
     for (length, codes) in [
         (0, [NO_RECORD, NO_RECORD]),
         (first_line - 100, [NO_RECORD, NO_RECORD]),
