@@ -18,15 +18,18 @@ fn without_descriptors_nobody_is_let_in_and_nobody_is_lost() {
         let limit = Rlimit { current: Some(soft), maximum: hard };
         prlimit(Some(Pid::from_child(&server.child)), Resource::Nofile, limit).unwrap();
     };
-    allow(server.descriptors() as u64);
+    let open = server.descriptors();
+    allow(open as u64);
 
     // The accounts cannot be read now: that is said, and it is no wrong password.
     assert_eq!(log_in(&mut opened, "anna", PASSWORD), -5023);
     is_ended(&mut opened);
     server.logs("the verifier store cannot be read", 1);
     server.logs("Too many open files", 1);
-    // The one that has just gone leaves room for one.
+    // Nor is there one for a connection, and no stranger whose place could be had.
     drop(opened);
+    until(|| if server.descriptors() < open { Ok(()) } else { Err("it is still there".to_owned()) });
+    allow(open as u64 - 1);
     let mut waiting: Vec<_> = (0..3).map(|_| server.connect(STRANGER)).collect();
     server.logs("cannot accept connections for the moment", 1);
     let (before, began) = (server.computed(), Instant::now());

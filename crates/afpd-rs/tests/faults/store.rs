@@ -33,7 +33,7 @@ fn is_settled(server: &Server, file: &Path) {
     let changed = fs::metadata(file).unwrap().ctime();
     until(|| {
         let now = i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
-        if now > changed + 3 { Ok(()) } else { Err(format!("{file:?} is {} s old", now - changed)) }
+        if now > changed + 3 { Ok(()) } else { Err(format!("{} is {} s old", file.display(), now - changed)) }
     });
     assert_eq!(logs_in(server, "anna"), 0);
 }
