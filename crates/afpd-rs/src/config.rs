@@ -6,8 +6,6 @@
 //!
 //! An error names file, line, column and key and says what to write instead ([`ConfigError`]).
 
-mod attempts;
-
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,7 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use self::attempts::AttemptsSection;
+pub use srp_uam::settings::AttemptsSection;
 
 /// The file read when no `--config` is given, if it exists.
 pub const DEFAULT_FILE: &str = "/etc/afpd-rs/afpd-rs.toml";
@@ -490,27 +488,8 @@ fn key_at(text: &str, at: usize) -> Option<String> {
 mod check {
     use std::net::{IpAddr, SocketAddr};
 
-    use ipnet::IpNet;
     use serde::de::{Deserialize, Deserializer, Error};
-
-    pub(super) fn network<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
-        checked_network(&String::deserialize(from)?).map_err(D::Error::custom)
-    }
-
-    pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
-        let texts = Vec::<String>::deserialize(from)?;
-        texts.iter().map(|text| checked_network(text).map_err(D::Error::custom)).collect()
-    }
-
-    fn checked_network(text: &str) -> Result<IpNet, String> {
-        let Ok(network) = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) else {
-            return Err(format!("{text:?} is no network; write \"192.168.0.0/16\" or \"2001:db8::/32\""));
-        };
-        if network != network.trunc() {
-            return Err(format!("{text:?} has bits beyond its length; write \"{}\"", network.trunc()));
-        }
-        Ok(network)
-    }
+    pub(super) use srp_uam::settings::check::{between, network, networks, path};
 
     pub(super) fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
         let addresses = parse_each(
@@ -574,14 +553,6 @@ mod check {
 
     pub(super) fn request_quantum<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
         between(from, 32_000, 64 << 20)
-    }
-
-    pub(super) fn between<'de, D: Deserializer<'de>>(from: D, least: u32, most: u32) -> Result<u32, D::Error> {
-        let number = i64::deserialize(from)?;
-        u32::try_from(number)
-            .ok()
-            .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| D::Error::custom(format!("must be from {least} to {most}, not {number}")))
     }
 
     /// A number of seconds, whole or not.
@@ -674,33 +645,6 @@ mod check {
                     "{text:?} is neither a loopback address with port nor a socket's absolute path; write \"127.0.0.1:9548\" or \"unix:/run/afpd-rs/metrics\""
                 ))),
             }
-        }
-    }
-
-    /// An absolute path; empty means none was set.
-    pub(super) mod path {
-        use std::path::PathBuf;
-
-        use serde::de::{Deserialize, Deserializer, Error};
-        use serde::ser::Serializer;
-
-        #[expect(clippy::ref_option, reason = "the signature serde calls")]
-        pub(in super::super) fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
-            to.serialize_str(&path.as_deref().map(|path| path.to_string_lossy()).unwrap_or_default())
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
-            let text = String::deserialize(from)?;
-            if text.is_empty() {
-                return Ok(None);
-            }
-            let path = PathBuf::from(&text);
-            if path.is_absolute() {
-                return Ok(Some(path));
-            }
-            Err(D::Error::custom(format!(
-                "{text:?} is relative, and to what depends on who starts us; write it from /"
-            )))
         }
     }
 }

@@ -13,11 +13,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+/// Where the state is kept unless `--state` says otherwise.
+pub use srp_uam::settings::DEFAULT_STATE as DEFAULT;
 use thiserror::Error;
 use zeroize::Zeroizing;
-
-/// Where the state is kept unless `--state` says otherwise.
-pub const DEFAULT: &str = "/var/lib/afpd-rs";
 
 /// A state directory that may be trusted.
 #[derive(Clone, Debug)]

@@ -46,6 +46,8 @@
 pub mod attempts;
 mod decoy;
 mod rejected;
+#[cfg(feature = "settings")]
+pub mod settings;
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -1,13 +1,18 @@
-//! `[attempts]`: how often a password may be tried. What the numbers do is said in [`srp_uam::attempts`].
+//! `[attempts]` of a settings file, for the programs that let people in: the daemon and the Netatalk module. They read the same table, so
+//! that those who count together go by the same rules. What the numbers do is said in [`crate::attempts`].
+//!
+//! [`check`] has what values of settings must be, as far as this table needs it; the programs' own tables use it too.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use srp_uam::AttemptPolicy;
 
-use super::check;
+use crate::attempts::AttemptPolicy;
+
+/// Where the daemon keeps its state unless told otherwise, and where the tally therefore is for everybody.
+pub const DEFAULT_STATE: &str = "/var/lib/afpd-rs";
 
 /// `[attempts]`: how often a password may be tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +52,7 @@ pub struct AttemptsSection {
     #[serde(deserialize_with = "number::hard_limit")]
     pub hard_limit: u32,
     /// See [`AttemptPolicy::exempt`].
-    #[serde(deserialize_with = "super::check::networks")]
+    #[serde(deserialize_with = "check::networks")]
     pub exempt: Vec<IpNet>,
 }
 
@@ -76,8 +81,9 @@ impl AttemptsSection {
         }
     }
 
-    /// What is allowed but probably not meant.
-    pub(super) fn doubts(&self, login: Duration) -> Vec<String> {
+    /// What is allowed but probably not meant. `login`: how long a login may take.
+    #[must_use]
+    pub fn doubts(&self, login: Duration) -> Vec<String> {
         let mut doubts = Vec::new();
         if self.answer_within < login {
             doubts.push(
@@ -135,7 +141,7 @@ impl Default for AttemptsSection {
 mod number {
     use serde::de::Deserializer;
 
-    use crate::config::check::between;
+    use super::check::between;
 
     pub(super) fn failures<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
         between(from, 1, 1000)
@@ -161,7 +167,7 @@ mod whole_seconds {
     use serde::de::Deserializer;
     use serde::ser::Serializer;
 
-    use crate::config::check::between;
+    use super::check::between;
 
     pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(time.as_secs())
@@ -169,5 +175,68 @@ mod whole_seconds {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         Ok(Duration::from_secs(between(from, 1, 365 * 86_400)?.into()))
+    }
+}
+
+/// What a value must be. Each function reads one and says what would be right if it is wrong.
+#[expect(missing_docs, clippy::missing_errors_doc, reason = "what serde calls: the error is that of the value")]
+pub mod check {
+    use std::net::IpAddr;
+
+    use ipnet::IpNet;
+    use serde::de::{Deserialize, Deserializer, Error};
+
+    pub fn network<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
+        checked_network(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+
+    pub fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts.iter().map(|text| checked_network(text).map_err(D::Error::custom)).collect()
+    }
+
+    fn checked_network(text: &str) -> Result<IpNet, String> {
+        let Ok(network) = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) else {
+            return Err(format!("{text:?} is no network; write \"192.168.0.0/16\" or \"2001:db8::/32\""));
+        };
+        if network != network.trunc() {
+            return Err(format!("{text:?} has bits beyond its length; write \"{}\"", network.trunc()));
+        }
+        Ok(network)
+    }
+
+    pub fn between<'de, D: Deserializer<'de>>(from: D, least: u32, most: u32) -> Result<u32, D::Error> {
+        let number = i64::deserialize(from)?;
+        u32::try_from(number)
+            .ok()
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| D::Error::custom(format!("must be from {least} to {most}, not {number}")))
+    }
+
+    /// An absolute path; empty means none was set.
+    pub mod path {
+        use std::path::PathBuf;
+
+        use serde::de::{Deserialize, Deserializer, Error};
+        use serde::ser::Serializer;
+
+        #[expect(clippy::ref_option, reason = "the signature serde calls")]
+        pub fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+            to.serialize_str(&path.as_deref().map(|path| path.to_string_lossy()).unwrap_or_default())
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+            let text = String::deserialize(from)?;
+            if text.is_empty() {
+                return Ok(None);
+            }
+            let path = PathBuf::from(&text);
+            if path.is_absolute() {
+                return Ok(Some(path));
+            }
+            Err(D::Error::custom(format!(
+                "{text:?} is relative, and to what depends on who starts us; write it from /"
+            )))
+        }
     }
 }
