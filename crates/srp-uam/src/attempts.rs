@@ -34,14 +34,13 @@
 //! chosen by a keyed hash of the name, by the same steps as an account's. That costs the same time, and no disk.
 //!
 //! # When nothing can be counted
-//! If the tally cannot be written (disk full, read-only, unsafe) it goes on in this process's memory from what was last read. Networks known
-//! from there go on, within their own limit. All others are refused: whoever can fill the disk, or is just lucky, must not be able to try
+//! If the tally cannot be written (disk full, read-only, unsafe) it goes on in memory (this process's, or that of all forked from one:
+//! [`Tally::remembering_together`]) from what was last read. Networks known from there go on, within their own limit. All others are refused: whoever can fill the disk, or is just lucky, must not be able to try
 //! passwords without limit; and the owner has the addresses he always uses, and `exempt`. The caller is told once a minute.
 
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
-use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
@@ -136,14 +135,21 @@ pub struct Attempts {
     tally: Tally,
     policy: AttemptPolicy,
     tell: Box<dyn Fn(&str) + Send + Sync>,
-    told_at: Mutex<Option<u64>>,
+}
+
+/// Where an attempt has been counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    OnDisk,
+    InMemory,
+    Nowhere,
 }
 
 impl Attempts {
     /// Counts in `tally` by `policy`. `tell` gets one line for the log when the tally is damaged or cannot be used.
     #[must_use]
     pub fn new(tally: Tally, policy: AttemptPolicy, tell: Box<dyn Fn(&str) + Send + Sync>) -> Self {
-        Self { tally, policy, tell, told_at: Mutex::new(None) }
+        Self { tally, policy, tell }
     }
 
     /// A challenge is about to be given.
@@ -161,7 +167,9 @@ impl Attempts {
         match spent {
             // Exempt.
             None => Verdict::Compare,
-            Some(((false, Verdict::Compare), false)) => Verdict::Refuse(Refusal::Uncounted),
+            Some(((false, Verdict::Compare), Counted::InMemory) | ((_, Verdict::Compare), Counted::Nowhere)) => {
+                Verdict::Refuse(Refusal::Uncounted)
+            }
             Some(((_, verdict), _)) => verdict,
         }
     }
@@ -171,13 +179,13 @@ impl Attempts {
         self.change(subject, peer, |tally, network, now| self.policy.give_back(tally, network, now));
     }
 
-    /// What `change` returned and whether it is on disk; `None` for a peer that is exempt.
+    /// What `change` returned and where it is; `None` for a peer that is exempt.
     fn change<T>(
         &self,
         subject: Subject<'_>,
         peer: &Peer,
         change: impl FnOnce(&mut AccountTally, Network, u64) -> T,
-    ) -> Option<(T, bool)> {
+    ) -> Option<(T, Counted)> {
         if self.policy.exempts(peer) {
             return None;
         }
@@ -185,15 +193,18 @@ impl Attempts {
         if let Some(damaged) = changed.damaged {
             (self.tell)(&damaged.to_string());
         }
-        let saved = changed.saved.map_err(|error| self.tell_of(&error, peer.at)).is_ok();
-        Some((changed.value, saved))
+        let counted = match (changed.saved, changed.kept) {
+            (Ok(()), _) => Counted::OnDisk,
+            (Err(error), kept) => {
+                self.tell_of(&error, peer.at);
+                if kept { Counted::InMemory } else { Counted::Nowhere }
+            }
+        };
+        Some((changed.value, counted))
     }
 
     fn tell_of(&self, error: &TallyError, now: u64) {
-        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was set back tells once more.
-        if told_at.is_none_or(|told| now < told || now.saturating_sub(told) >= TELL_EVERY) {
-            *told_at = Some(now);
+        if self.tally.is_time_to_tell(now, TELL_EVERY) {
             let days = self.policy.known_for.as_secs().div_ceil(86_400);
             (self.tell)(&format!(
                 "failed logins cannot be counted: {error}; until that is mended, only addresses that somebody signed in from in the last \

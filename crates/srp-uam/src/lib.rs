@@ -86,7 +86,7 @@ pub enum UnknownUsers {
 pub struct Authenticator {
     store: Result<Arc<Store>, Arc<StoreError>>,
     unknown_users: UnknownUsers,
-    attempts: Option<Attempts>,
+    attempts: Option<Arc<Attempts>>,
 }
 
 /// One of the two computations, to be carried to a thread that may block.
@@ -186,8 +186,8 @@ impl Authenticator {
 
     /// The same, with attempts counted and limited. Without it there is no limit: for tests, and where something else counts.
     #[must_use]
-    pub fn counting(self, attempts: Attempts) -> Self {
-        Self { attempts: Some(attempts), ..self }
+    pub fn counting(self, attempts: impl Into<Arc<Attempts>>) -> Self {
+        Self { attempts: Some(attempts.into()), ..self }
     }
 
     /// The store that it reads, if it has one.

@@ -220,7 +220,6 @@ pub mod check {
         use serde::de::{Deserialize, Deserializer, Error};
         use serde::ser::Serializer;
 
-        #[expect(clippy::ref_option, reason = "the signature serde calls")]
         pub fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
             to.serialize_str(&path.as_deref().map(|path| path.to_string_lossy()).unwrap_or_default())
         }

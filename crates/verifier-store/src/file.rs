@@ -140,13 +140,36 @@ pub(crate) struct Folder {
     path: PathBuf,
     directory: File,
     seen: Seen,
+    /// Who owns it: user and group.
+    owner: (u32, u32),
 }
 
 impl Folder {
     /// Opens and checks a directory. Symbolic links on the way are followed; what counts is where they lead.
     pub(crate) fn open(path: &Path) -> Result<Folder, StoreError> {
+        let folder = Folder::open_of_anybody(path, OFlags::empty())?;
+        folder.must_be_ours()?;
+        Ok(folder)
+    }
+
+    /// The same, but root may work in a directory of whoever's, as its owner would: files in it may be the owner's or root's, and what root
+    /// makes there is the owner's. So a program that runs as root and one that does not can share the directory. Its owner could have
+    /// changed anything in it before as well; and through it nothing elsewhere, since no link is followed and no file has a second name.
+    pub(crate) fn open_as_owner(path: &Path) -> Result<Folder, StoreError> {
+        if we_are_root() { Folder::open_of_anybody(path, OFlags::empty()) } else { Folder::open(path) }
+    }
+
+    fn must_be_ours(&self) -> Result<(), StoreError> {
+        let (owner, expected) = (self.owner.0, rustix::process::geteuid().as_raw());
+        if owner == 0 || owner == expected {
+            return Ok(());
+        }
+        Err(Rule::Owner { owner, expected }.broken_by(&self.path))
+    }
+
+    fn open_of_anybody(path: &Path, more: OFlags) -> Result<Folder, StoreError> {
         let now = SystemTime::now();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more;
         let directory = match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
             Err(Errno::NOENT) => return Err(StoreError::Missing { path: path.to_path_buf() }),
@@ -154,11 +177,11 @@ impl Folder {
             Err(e) => return Err(io_error(path, "open", e.into())),
         };
         let metadata = directory.metadata().map_err(|e| io_error(path, "examine", e))?;
-        check_owner(&metadata, Owner::Us).map_err(|rule| rule.broken_by(path))?;
         if metadata.mode() & 0o022 != 0 {
             return Err(Rule::DirectoryMode { mode: metadata.mode() & 0o7777 }.broken_by(path));
         }
-        Ok(Folder { path: path.to_path_buf(), seen: Seen::new(&metadata, now), directory })
+        let owner = (metadata.uid(), metadata.gid());
+        Ok(Folder { path: path.to_path_buf(), seen: Seen::new(&metadata, now), directory, owner })
     }
 
     /// Makes a directory, empty and with this mode whatever the umask says. One that is there already is taken when it
@@ -167,13 +190,15 @@ impl Folder {
         match rustix::fs::mkdir(path, Mode::from_raw_mode(mode)) {
             Ok(()) => {
                 reached(Step::FolderMade);
-                let folder = Folder::open(path)?;
+                // Just made, it is no link; were it one by now, somebody wants the mode of something else changed.
+                let folder = Folder::open_of_anybody(path, OFlags::NOFOLLOW)?;
                 let failed = |e: Errno| io_error(path, "set the mode of", e.into());
                 rustix::fs::fchmod(&folder.directory, Mode::from_raw_mode(mode)).map_err(failed)?;
                 if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
                     let synced = File::open(parent).and_then(|parent| parent.sync_all());
                     synced.map_err(|e| io_error(parent, "write out", e))?;
                 }
+                folder.must_be_ours()?;
                 Ok(folder)
             }
             Err(Errno::EXIST) => {
@@ -188,8 +213,37 @@ impl Folder {
         }
     }
 
+    /// Makes a directory that programs of several users may share, see [`Folder::open_as_owner`]: made by root, it belongs to whom the one
+    /// above it belongs to.
+    pub(crate) fn create_as_owner(path: &Path, mode: u32) -> Result<Folder, StoreError> {
+        let made = Folder::create(path, mode)?;
+        let above = path.parent().filter(|_| we_are_root()).map(std::fs::metadata);
+        let (uid, gid) = match above {
+            Some(Ok(above)) if above.uid() != 0 => (above.uid(), above.gid()),
+            _ => return Ok(made),
+        };
+        // The owner of the one above could have put something else there by now. Nothing is given away but an empty directory of root's.
+        let made = Folder::open_of_anybody(path, OFlags::NOFOLLOW)?;
+        if made.owner.0 == 0 && made.list()?.is_empty() {
+            rustix::fs::fchown(&made.directory, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+                .map_err(|e| io_error(path, "give its owner to", e.into()))?;
+        }
+        Folder::open_as_owner(path)
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         self.seen
+    }
+
+    /// Who may own a file in here, beside root.
+    fn owner_of_files(&self) -> Owner {
+        if we_are_root() { Owner::User(self.owner.0) } else { Owner::Us }
+    }
+
+    /// Owner, group and mode of a file that is made in here for whoever works in here.
+    pub(crate) fn owners_own(&self) -> Keep {
+        let (uid, gid) = self.owner;
+        if we_are_root() { Keep { uid, gid, mode: 0o600 } } else { our_own() }
     }
 
     /// Whether a file has the stamp it had. Follows no link.
@@ -263,7 +317,7 @@ impl Folder {
         let Some(file) = self.open_file(name, access)? else { return Ok(None) };
         let path = self.path_of(name);
         let metadata = file.metadata().map_err(|e| io_error(&path, "examine", e))?;
-        check_file(&metadata, Owner::Us).map_err(|rule| rule.broken_by(&path))?;
+        check_file(&metadata, self.owner_of_files()).map_err(|rule| rule.broken_by(&path))?;
         take_lock(wait, &path, || rustix::fs::flock(&file, lock))?;
         Ok(Some(file))
     }
@@ -278,7 +332,13 @@ impl Folder {
             Err(e) => return Err(io_error(&path, "open the lock file", e.into())),
         };
         let metadata = file.metadata().map_err(|e| io_error(&path, "examine", e))?;
-        check_file(&metadata, Owner::Us).map_err(|rule| rule.broken_by(&path))?;
+        check_file(&metadata, self.owner_of_files()).map_err(|rule| rule.broken_by(&path))?;
+        let (uid, gid) = self.owner;
+        // Root has made it. (A lock is empty; anything else is not given away.)
+        if we_are_root() && metadata.uid() != uid && metadata.size() == 0 {
+            rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+                .map_err(|e| io_error(&path, "give its owner to", e.into()))?;
+        }
         take_lock(wait, &path, || rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive))?;
         reached(Step::Locked);
         Ok(file)
@@ -441,6 +501,10 @@ fn check_file(metadata: &Metadata, owner: Owner) -> Result<(), Rule> {
     Ok(())
 }
 
+fn we_are_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 fn check_owner(metadata: &Metadata, owner: Owner) -> Result<(), Rule> {
     let expected = match owner {
         Owner::Us => rustix::process::geteuid().as_raw(),
@@ -463,7 +527,11 @@ fn wait_for_netatalk(file: &File) {
     }
 }
 
-fn take_lock(wait: Duration, path: &Path, attempt: impl Fn() -> rustix::io::Result<()>) -> Result<(), StoreError> {
+pub(crate) fn take_lock(
+    wait: Duration,
+    path: &Path,
+    attempt: impl Fn() -> rustix::io::Result<()>,
+) -> Result<(), StoreError> {
     let deadline = Instant::now().checked_add(wait);
     // A tally is held for microseconds, a store for the time of an fsync.
     let mut pause = Duration::from_micros(50);

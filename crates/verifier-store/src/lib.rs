@@ -140,6 +140,7 @@ mod process_tests;
 mod record;
 mod store;
 pub mod tally;
+mod tally_memory;
 #[cfg(test)]
 mod tally_tests;
 mod users;

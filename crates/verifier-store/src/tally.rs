@@ -22,21 +22,26 @@
 //! # When it cannot be used
 //! A file with no valid slot is damaged: it is begun anew, and [`AccountTally::damaged`] tells whoever changes it. When a file cannot be
 //! read or written, the change is made to what this process knew last, in memory, and [`Changed::saved`] says why; the
-//! next change that can be written brings it to disk.
+//! next change that can be written brings it to disk. Of a program that forks, the processes can have one memory
+//! ([`Tally::remembering_together`]): what a child knows would end with it.
+//!
+//! # Whose it is
+//! The directory belongs to root or to the user of this process. Root may use one of anybody's; what it makes there is its owner's, and
+//! a directory that it makes belongs to whom the one above belongs to. So a daemon with a user of its own and a module in a process of root's
+//! can share it.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::StoreError;
 use crate::file::{self, Folder, Step, reached};
 use crate::native;
+use crate::tally_memory::{Known, Memory};
 
 /// How many files the names that nobody has share.
 pub const DECOYS: u8 = 64;
@@ -53,7 +58,7 @@ const LOCK: &str = ".lock";
 const TEMPORARY: &str = ".new";
 const SUFFIX: &str = ".tally";
 
-const SLOT: usize = 4096;
+pub(crate) const SLOT: usize = 4096;
 const MAGIC: u64 = u64::from_be_bytes(*b"AFPTALY1");
 
 /// Whose attempts are counted.
@@ -122,8 +127,11 @@ pub struct AccountTally {
 pub struct Changed<T> {
     /// What the change returned.
     pub value: T,
-    /// Whether it is on disk; else it is in this process's memory only.
+    /// Whether it is on disk; else it is in memory only.
     pub saved: Result<(), TallyError>,
+    /// Whether the next change will know of this one: it is on disk, or in memory. Memory of one's own always takes it; shared memory may
+    /// be out of reach.
+    pub kept: bool,
     /// The file was damaged and has been begun anew.
     pub damaged: Option<TallyError>,
 }
@@ -147,26 +155,44 @@ pub enum TallyError {
 pub struct Tally {
     path: PathBuf,
     /// What was last known, for when the disk gives or takes nothing.
-    memory: Mutex<HashMap<OsString, Known>>,
-}
-
-struct Known {
-    number: u64,
-    tally: AccountTally,
-    unsaved: bool,
+    memory: Memory,
 }
 
 impl Tally {
     /// The tally in the directory `path`, which is made at the first attempt if it is not there (the one above it must be).
     #[must_use]
     pub fn at(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), memory: Mutex::default() }
+        Self { path: path.to_path_buf(), memory: Memory::default() }
+    }
+
+    /// The same, with a memory that all processes forked from now on share. It takes one file descriptor, which each of them closes when it
+    /// drops this.
+    ///
+    /// # Errors
+    /// The system gives no such memory.
+    pub fn remembering_together(self) -> Result<Self, TallyError> {
+        let memory = Memory::shared().map_err(|e| file::io_error(&self.path, "get memory to share for", e))?;
+        Ok(Self { memory, ..self })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes the directory if it is not there, and says whether it can be used.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn open(&self) -> Result<(), TallyError> {
+        self.folder().map(drop)
+    }
+
+    /// Whether it is time to tell somebody that nothing can be counted: `every` seconds after this last said so. All who share the memory
+    /// are told once.
+    pub fn is_time_to_tell(&self, now: u64, every: u64) -> bool {
+        self.memory.is_time_to_tell(now, every)
     }
 
     /// Makes the files of these accounts and of the decoys that are not there yet, so that the first attempt at a name is not told
@@ -203,6 +229,8 @@ impl Tally {
                 Ok(read) => (Ok((path, file)), read),
                 Err(error) => (Err(error), None),
             },
+            // A disk that takes nothing any more may still give.
+            Err(error @ TallyError::File(StoreError::Io { .. })) => (Err(error), self.look(&name)),
             Err(error) => (Err(error), None),
         };
         reached(Step::TallyRead);
@@ -210,14 +238,12 @@ impl Tally {
             Ok((path, _)) if read.is_none() => Some(TallyError::Damaged { path: path.clone() }),
             _ => None,
         };
-        let mut memory = self.memory();
-        let (number, mut tally) = match (read, memory.get(&name)) {
+        let mut memory = self.memory.hold();
+        let (number, mut tally) = match (read, memory.recall(&name)) {
             // What could not be written then is newer than the disk.
-            (Some((number, _)), Some(known)) if known.unsaved && known.number >= number => {
-                (known.number, known.tally.clone())
-            }
+            (Some((number, _)), Some(known)) if known.unsaved && known.number >= number => (known.number, known.tally),
             (Some(read), _) => read,
-            (None, Some(known)) if damaged.is_none() => (known.number, known.tally.clone()),
+            (None, Some(known)) if damaged.is_none() => (known.number, known.tally),
             (None, _) => (0, AccountTally { damaged: damaged.is_some(), ..AccountTally::default() }),
         };
         tally.set_clock(now);
@@ -229,15 +255,15 @@ impl Tally {
             Ok((path, file)) => {
                 drop(memory);
                 let saved = write(&file, &path, number, &tally, damaged.is_some());
-                memory = self.memory();
+                memory = self.memory.hold();
                 (Some(file), saved)
             }
             Err(error) => (None, Err(error)),
         };
         reached(Step::TallyWritten);
-        memory.insert(name, Known { number, tally, unsaved: saved.is_err() });
+        let remembered = memory.remember(name, Known { number, tally, unsaved: saved.is_err() });
         drop((memory, file));
-        Changed { value, saved, damaged }
+        Changed { value, kept: remembered || saved.is_ok(), saved, damaged }
     }
 
     /// What is known of an account; `None`: there has been no attempt. Changes nothing.
@@ -246,7 +272,7 @@ impl Tally {
     /// The file cannot be read or is damaged.
     pub fn state(&self, account: &str) -> Result<Option<AccountTally>, TallyError> {
         let name = Subject::Account(account).file_name();
-        let folder = match Folder::open(&self.path) {
+        let folder = match Folder::open_as_owner(&self.path) {
             Err(StoreError::Missing { .. }) => return Ok(None),
             opened => opened?,
         };
@@ -277,26 +303,35 @@ impl Tally {
     /// The file cannot be removed.
     pub fn forget(&self, account: &str) -> Result<bool, TallyError> {
         let name = Subject::Account(account).file_name();
-        self.memory().remove(&name);
-        match Folder::open(&self.path) {
+        self.memory.hold().forget(&name);
+        match Folder::open_as_owner(&self.path) {
             Err(StoreError::Missing { .. }) => Ok(false),
             folder => Ok(folder?.remove(&name)?),
         }
     }
 
+    /// As a child has it that was forked just now, but for what it would have in memory of its own.
+    #[cfg(test)]
+    pub(crate) fn forked(&self) -> Self {
+        Self { path: self.path.clone(), memory: self.memory.forked() }
+    }
+
     fn folder(&self) -> Result<Folder, TallyError> {
-        match Folder::open(&self.path) {
-            Err(StoreError::Missing { .. }) => match Folder::create(&self.path, 0o700) {
+        match Folder::open_as_owner(&self.path) {
+            Err(StoreError::Missing { .. }) => match Folder::create_as_owner(&self.path, 0o700) {
                 // Somebody else was faster.
-                Err(StoreError::Exists { .. }) => Ok(Folder::open(&self.path)?),
+                Err(StoreError::Exists { .. }) => Ok(Folder::open_as_owner(&self.path)?),
                 made => Ok(made?),
             },
             opened => Ok(opened?),
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, HashMap<OsString, Known>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The newest state on disk, if it can be had without changing anything.
+    fn look(&self, name: &OsString) -> Option<(u64, AccountTally)> {
+        let folder = Folder::open_as_owner(&self.path).ok()?;
+        let file = folder.open_locked(name, false, LOCK_WAIT).ok()??;
+        read(&file, &folder.path_of(name)).ok()?
     }
 }
 
@@ -485,7 +520,7 @@ fn create(folder: &Folder, name: &OsString) -> Result<File, TallyError> {
     } else {
         let mut image = encode(0, &AccountTally::default());
         image.resize(SLOT.saturating_mul(2), 0);
-        folder.replace(name, TEMPORARY.as_ref(), &image, file::our_own())?;
+        folder.replace(name, TEMPORARY.as_ref(), &image, folder.owners_own())?;
         let gone = || StoreError::Busy { path: path.clone() };
         folder.open_locked(name, true, LOCK_WAIT)?.ok_or_else(gone)?
     };
@@ -519,7 +554,7 @@ fn write(file: &File, path: &Path, number: u64, tally: &AccountTally, damaged: b
     Ok(file.write_all_at(&encode(number, tally), offset).map_err(failed)?)
 }
 
-fn encode(number: u64, tally: &AccountTally) -> Vec<u8> {
+pub(crate) fn encode(number: u64, tally: &AccountTally) -> Vec<u8> {
     let mut slot = Vec::with_capacity(SLOT);
     let mut put = |bytes: &[u8]| slot.extend_from_slice(bytes);
     put(&MAGIC.to_be_bytes());
@@ -551,7 +586,7 @@ fn encode(number: u64, tally: &AccountTally) -> Vec<u8> {
     slot
 }
 
-fn decode(slot: &[u8]) -> Option<(u64, AccountTally)> {
+pub(crate) fn decode(slot: &[u8]) -> Option<(u64, AccountTally)> {
     let (body, checked) = slot.split_last_chunk::<8>()?;
     if checksum(body) != u64::from_be_bytes(*checked) {
         return None;

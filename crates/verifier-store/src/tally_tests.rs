@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 use std::env;
 use std::fs;
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -116,6 +116,22 @@ fn the_other_process() {
             let changed = tally.change(Subject::Account("bob"), NOW, fail);
             changed.saved.unwrap();
             assert_eq!(changed.value, 2, "memory came to disk");
+        }
+        // Nor can memory that is shared: it is a file too.
+        "fail-on-a-full-disk-with-full-memory" => {
+            let tally = tally.remembering_together().unwrap();
+            let changed = tally.change(ALICE, NOW, fail);
+            assert_eq!((changed.value, changed.kept), (1, false));
+            changed.saved.unwrap_err();
+        }
+        "fail-on-a-read-only-disk" => {
+            let tally = tally.remembering_together().unwrap();
+            for expected in 3..8 {
+                let changed = tally.forked().change(ALICE, NOW, fail);
+                assert_eq!((changed.value, changed.kept), (expected, true));
+                let error = changed.saved.unwrap_err().to_string();
+                assert!(error.contains("Read-only file system"), "{error}");
+            }
         }
         other => panic!("what is {other}?"),
     }
@@ -443,6 +459,117 @@ fn memory_comes_back_to_disk() {
     let changed = tally.change(ALICE, NOW, fail);
     changed.saved.unwrap();
     assert_eq!((changed.value, failures(&place.path())), (4, 4));
+}
+
+/// What one child could not write the next one knows, and the first that can write brings it to disk. Without it each would begin anew.
+#[test]
+fn forked_children_have_one_memory() {
+    let place = Place::new();
+    let parent = place.open().remembering_together().unwrap();
+    let aside = place.0.path().join("aside");
+    parent.forked().change(ALICE, NOW, fail).saved.unwrap();
+    fs::rename(place.path(), &aside).unwrap();
+    fs::write(place.path(), b"in the way").unwrap();
+    for expected in 2..5 {
+        let changed = parent.forked().change(ALICE, NOW, fail);
+        assert_eq!((changed.value, changed.saved.is_err(), changed.kept), (expected, true, true));
+        assert_eq!(
+            parent.forked().change(Subject::Account("bob"), NOW, fail).value,
+            expected - 1,
+            "of another account"
+        );
+    }
+    assert!(parent.forked().is_time_to_tell(NOW, 60));
+    assert!(!parent.forked().is_time_to_tell(NOW + 59, 60), "one child tells for all");
+    assert!(parent.forked().is_time_to_tell(NOW + 60, 60));
+    fs::remove_file(place.path()).unwrap();
+    fs::rename(&aside, place.path()).unwrap();
+    parent.forked().change(ALICE, NOW, fail).saved.unwrap();
+    assert_eq!(failures(&place.path()), 5);
+    place.fail();
+    assert_eq!(parent.forked().change(ALICE, NOW, fail).value, 7, "the disk counts again");
+    parent.forget("alice").unwrap();
+    assert_eq!(parent.forked().change(ALICE, NOW, fail).value, 1);
+
+    let tally = place.open();
+    assert!(tally.is_time_to_tell(NOW, 60) && !tally.is_time_to_tell(NOW + 59, 60), "without forks it is the same");
+    assert!(tally.is_time_to_tell(NOW - 1, 60), "the clock was set back");
+}
+
+#[test]
+fn a_failure_that_nothing_keeps_is_said_to_be_lost() {
+    let place = Place::new();
+    let ended = place.other("trap '' XFSZ; ulimit -f 0;", "fail-on-a-full-disk-with-full-memory", None);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
+}
+
+/// What is on a disk that takes nothing is known even to a process that begins then. In a mount namespace of its own.
+#[test]
+fn a_read_only_disk_is_still_read() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root, to mount");
+        return;
+    }
+    let place = Place::new();
+    place.fail();
+    place.fail();
+    let mount = "mount --bind \"$VERIFIER_STORE_TALLY_PATH\" \"$VERIFIER_STORE_TALLY_PATH\" && mount -o remount,bind,ro \"$VERIFIER_STORE_TALLY_PATH\" &&";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &format!("{mount} exec \"$0\" \"$@\"")]).arg(env::current_exe().unwrap());
+    command.args(["--exact", "tally_tests::the_other_process", "--nocapture", "--test-threads=1"]);
+    command.env(DO, "fail-on-a-read-only-disk").env(PATH, place.path()).env_remove(KILL_AT);
+    let ended = command.output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
+    assert_eq!(failures(&place.path()), 2);
+}
+
+/// Root works in a directory of another user as that user would, so that both can go on: nothing in it becomes root's.
+#[test]
+fn root_leaves_a_directory_to_its_owner() {
+    const DAEMON: u32 = 4711;
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root, to be two users");
+        return;
+    }
+    let place = Place::new();
+    std::os::unix::fs::chown(place.0.path(), Some(DAEMON), Some(DAEMON)).unwrap();
+    place.fail();
+    let owners = || -> HashSet<_> {
+        let entries = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+        entries.chain([fs::metadata(place.path()).unwrap()]).map(|found| (found.uid(), found.gid())).collect()
+    };
+    assert_eq!(owners(), HashSet::from([(DAEMON, DAEMON)]));
+    // Its owner goes on, and root after it.
+    let ran = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "tally_tests::the_other_process", "--test-threads=1"])
+        .env(DO, "fail")
+        .env(PATH, place.path())
+        .env_remove(KILL_AT)
+        .uid(DAEMON)
+        .gid(DAEMON)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    assert_eq!(place.fail(), 3);
+    assert_eq!(place.open().state("alice").unwrap().unwrap().networks().len(), 1);
+    assert!(place.open().unlock("alice").unwrap());
+    assert_eq!(owners(), HashSet::from([(DAEMON, DAEMON)]));
+
+    // A third one's file is not believed, a link not followed.
+    std::os::unix::fs::chown(place.file(), Some(DAEMON + 1), None).unwrap();
+    let error = place.open().change(ALICE, NOW, fail).saved.unwrap_err().to_string();
+    assert!(error.contains("4712") && error.contains("4711"), "{error}");
+    fs::remove_file(place.file()).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", place.file()).unwrap();
+    let error = place.open().change(ALICE, NOW, fail).saved.unwrap_err();
+    assert!(matches!(error, TallyError::File(StoreError::Insecure { rule: Rule::Symlink, .. })), "{error}");
+    // What is in a lock file of root's is not given away.
+    fs::remove_file(place.file()).unwrap();
+    let lock = place.path().join(".lock");
+    fs::write(&lock, b"a secret").unwrap();
+    std::os::unix::fs::chown(&lock, Some(0), Some(0)).unwrap();
+    place.fail();
+    assert_eq!(fs::metadata(&lock).unwrap().uid(), 0);
 }
 
 #[test]
