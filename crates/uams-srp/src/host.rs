@@ -5,11 +5,14 @@
 #![expect(unsafe_code, reason = "C functions and what they point to")]
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
-use std::io;
+use std::mem::ManuallyDrop;
+use std::net::{IpAddr, TcpStream};
+use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
+use std::{fs, io};
 
 use verifier_store::Users;
 
@@ -88,6 +91,17 @@ impl Host for AfpdHost {
         Some(PathBuf::from(OsStr::from_bytes(path.to_bytes()))).filter(|path| !path.as_os_str().is_empty())
     }
 
+    /// Of the socket, not from afpd: its UAM_OPTION_CLIENTNAME (256) gives the *name* that the client's address has in the DNS, if it has one. The
+    /// client's side decides on that, it may read like another address, and asking for it takes as long as their server likes.
+    ///
+    /// Which descriptor it is afpd does not tell, but there is one connected socket in a child before login. A user directory that is
+    /// reached by TCP may add others. Those have a port that the system chose on our side, from the upper half; afpd's is 548 or near it.
+    fn client_address(&self) -> Option<IpAddr> {
+        let descriptors = fs::read_dir("/proc/self/fd").ok()?.flatten();
+        let numbers = descriptors.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter_map(connection).min_by_key(|(our_port, _)| *our_port).map(|(_, peer)| peer)
+    }
+
     fn find_user(&self, name: &CString) -> Option<SystemUser<Self::User>> {
         let mut buffer = [0; 2 * NAME_BUFFER as usize];
         let room = buffer.get_mut(..usize::from(NAME_BUFFER))?;
@@ -134,6 +148,14 @@ impl Host for AfpdHost {
     fn log(&self, level: Level, line: &str) {
         log(level, line);
     }
+}
+
+/// Our port and the address at the other end, if this descriptor is an internet connection.
+fn connection(descriptor: RawFd) -> Option<(u16, IpAddr)> {
+    // SAFETY: afpd has this one thread, which has listed the descriptor just now and closes none meanwhile; what it is not a socket of is
+    // told by the calls below; and it is not closed here, since nothing is dropped.
+    let socket = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(descriptor) });
+    Some((socket.local_addr().ok()?.port(), socket.peer_addr().ok()?.ip()))
 }
 
 /// Writes a line to Netatalk's log, if its settings ask for lines like it.

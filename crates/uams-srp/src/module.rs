@@ -11,19 +11,35 @@
 //! whether the password was right). The user is looked up again at the moment the proof has been found right, by the same name, and must
 //! be the one that was asked for in round 1: nothing about a user is kept from one call to the next but name and number.
 //!
+//! # How often
+//! Attempts are counted and limited by [`srp_uam::attempts`], in the tally directory that the daemon counts in too, under the account that the
+//! verifier is of. Who is barred here is counted like a name that nobody has. A right proof of a user who has changed or gone since the
+//! challenge is a success to the tally: there was nothing left to guess.
+//!
+//! Each connection is a process. What it knows of the tally while the disk takes nothing is in memory that all of them share, made in the
+//! parent.
+//!
 //! # One exchange at a time
 //! There is one slot. Every login call empties it first, every FPLoginCont takes what is in it. After a success the verifiers of all users are
-//! wiped from this process, which goes on with the rights of one of them, and further login calls are refused until `logout`.
+//! wiped from this process, which goes on with the rights of one of them, the shared memory is closed in it, and further login calls are refused until `logout`.
 
 use std::ffi::CString;
+use std::fs::DirBuilder;
+use std::mem;
+use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use afp_proto::afp::FpLogin;
 use afp_proto::{Pascal, ResultCode, srp};
+use srp_uam::settings::DEFAULT_STATE;
 use srp_uam::{
-    Authenticator, AwaitProof, Begin, DecoySecret, Job, NoRecord, Outcome, ProofForm, Rejected, UnknownUsers,
+    AttemptPolicy, Attempts, Authenticator, AwaitProof, Begin, DecoySecret, Job, NoRecord, Outcome, Peer, ProofForm,
+    Rejected, UnknownUsers,
 };
+use verifier_store::tally::{Tally, TallyError};
 use verifier_store::{Format, Lookup, Store, StoreError, Users};
 
 use crate::settings::{Settings, SettingsError};
@@ -35,6 +51,9 @@ pub(crate) trait Host {
 
     /// Where the verifiers are: a file (Netatalk 4.5) or a directory (4.6).
     fn verifier_path(&self) -> Option<PathBuf>;
+
+    /// Where the client of this process is.
+    fn client_address(&self) -> Option<IpAddr>;
 
     /// The system user meant by this name; the host may be generous about case and take a full name. What is returned is good
     /// until the next call.
@@ -85,6 +104,8 @@ pub(crate) struct Answer<U> {
 pub(crate) enum SetupError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error("{0}: without it, failed logins could be counted for each connection alone")]
+    Memory(TallyError),
 }
 
 /// The module, as loaded.
@@ -92,6 +113,14 @@ pub(crate) struct Module {
     /// The store, once it could be opened. Empty in a process where somebody has logged in.
     authenticator: Option<Authenticator>,
     decoy: Option<DecoySecret>,
+    /// Empty in a process where somebody has logged in.
+    attempts: Option<Arc<Attempts>>,
+    tally: PathBuf,
+    policy: AttemptPolicy,
+    /// What `attempts` has to say, to be logged when there is a host again.
+    told: Arc<Mutex<Vec<String>>>,
+    /// The log has been told that the client's address is not known.
+    told_of_no_address: bool,
     state: State,
 }
 
@@ -113,6 +142,8 @@ struct Pending {
     user: Option<(Vec<u8>, u32)>,
     /// The typed name is not the one the verifier is over.
     renamed: bool,
+    /// Where the client is.
+    address: Option<IpAddr>,
 }
 
 impl Module {
@@ -122,9 +153,21 @@ impl Module {
     /// Settings that are there but wrong. A store that cannot be opened is no error: it is tried again at each login.
     pub(crate) fn set_up<H: Host>(host: &H, config: Option<PathBuf>) -> Result<Module, SetupError> {
         let path = host.verifier_path();
-        let Settings { decoy, source } = Settings::read(config, path.as_deref().and_then(Path::parent))?;
+        let Settings { decoy, attempts, source } = Settings::read(config, path.as_deref().and_then(Path::parent))?;
         srp_uam::prepare();
-        let mut module = Module { authenticator: None, decoy, state: State::Idle };
+        let state = Path::new(DEFAULT_STATE);
+        let (tally, policy) = (attempts.path(state), attempts.policy());
+        let (told, told_of_no_address) = (Arc::default(), false);
+        let mut module = Module {
+            authenticator: None,
+            decoy,
+            attempts: None,
+            tally,
+            policy,
+            told,
+            told_of_no_address,
+            state: State::Idle,
+        };
 
         let opened = open_store(host);
         let store = match &opened {
@@ -133,13 +176,34 @@ impl Module {
         };
         let unknown_users = if module.decoy.is_some() { "decoy" } else { "reveal" };
         let settings = source.map_or("defaults".to_owned(), |source| shown(&source));
-        let version = env!("CARGO_PKG_VERSION");
-        let line = format!("{SELF} {version} loaded: {store}; unknown users: {unknown_users}; settings: {settings}");
+        let (version, tally) = (env!("CARGO_PKG_VERSION"), shown(&module.tally));
+        let line = format!(
+            "{SELF} {version} loaded: {store}; unknown users: {unknown_users}; settings: {settings}; failed logins: {tally}"
+        );
         host.log(Level::Note, &line);
+        // How long a login may take is afpd's business.
+        for doubt in attempts.doubts(Duration::ZERO) {
+            host.log(Level::Warning, &format!("{SELF}: {doubt}"));
+        }
+
+        let tally = Tally::at(&module.tally).remembering_together().map_err(SetupError::Memory)?;
+        if attempts.path.is_none() {
+            // The daemon's, which may not be installed here. Whether it can be used is seen next.
+            DirBuilder::new().recursive(true).mode(0o700).create(state).ok();
+        }
+        let mut usable = tally.open();
+        if let (Ok(()), Ok(store), true) = (&usable, &opened, module.decoy.is_some()) {
+            let accounts = store.accounts().unwrap_or_default();
+            usable = tally.prepare(accounts.iter().map(|account| account.name.as_str()));
+        }
+        if let Err(error) = usable {
+            host.log(Level::Error, &format!("{SELF}: failed logins may not be counted: {error}"));
+        }
+        module.attempts = Some(module.counting_in(tally));
         match opened {
             Ok(store) => {
                 log_warnings(host, &store);
-                module.authenticator = Some(Authenticator::new(Arc::new(store), module.unknown_users()));
+                module.authenticator = Some(module.authenticator_over(Ok(store)));
             }
             Err(error) => host.log(Level::Error, &format!("{SELF}: until this is mended nobody can log in: {error}")),
         }
@@ -173,7 +237,7 @@ impl Module {
 
     /// Round 2. `input` is the ID and UserAuthInfo.
     pub(crate) fn login_cont<H: Host>(&mut self, host: &H, input: &[u8]) -> Answer<H::User> {
-        let pending = match std::mem::replace(&mut self.state, State::Idle) {
+        let pending = match mem::replace(&mut self.state, State::Idle) {
             State::AwaitProof(pending) => pending,
             State::Idle => return refused(host, b"", "FPLoginCont without a challenge", NOT_AUTH),
             State::SignedIn => {
@@ -181,10 +245,10 @@ impl Module {
                 return refused(host, b"", "FPLoginCont after login", NOT_AUTH);
             }
         };
-        let Pending { await_proof, typed, user, renamed } = pending;
+        let Pending { await_proof, typed, user, renamed, address } = pending;
         // The ID is not looked at: the known clients send 0 whatever they were given.
         let outcome = await_proof.proof(input.get(2..).unwrap_or_default()).map(|prove| Job::Prove(Box::new(prove)));
-        let outcome = outcome.map_or_else(Outcome::Rejected, |job| self.run(host, job));
+        let outcome = outcome.map_or_else(Outcome::Rejected, |job| self.run(host, job, address));
         let (authenticated, (real_name, uid)) = match (outcome, user) {
             (Outcome::Authenticated(authenticated), Some(user)) => (authenticated, user),
             (Outcome::Rejected(Rejected::WrongProof { account }), _) if renamed => {
@@ -214,7 +278,7 @@ impl Module {
             "login name={name} uam=\"SRP\" outcome=\"signed-in\" reason=\"proof verified\" account={account} form={form:?} result=0"
         );
         host.log(Level::Info, &line);
-        self.authenticator = None;
+        (self.authenticator, self.attempts) = (None, None);
         self.state = State::SignedIn;
         Answer { result: ResultCode::NO_ERR, payload: authenticated.reply().to_vec(), user: Some(user.handle) }
     }
@@ -240,6 +304,12 @@ impl Module {
         if typed == b"panic please" {
             panic!("as asked");
         }
+        // Before anything else is asked of afpd: looking for a user may open connections to others.
+        let address = host.client_address();
+        if address.is_none() && !mem::replace(&mut self.told_of_no_address, true) {
+            let line = "the client's address cannot be found out; failed logins of all such clients count as those of one address";
+            host.log(Level::Warning, &format!("{SELF}: {line}"));
+        }
         // No system user has a zero byte in its name.
         let found = c_string(typed).and_then(|name| host.find_user(&name));
         let (user, barred) = match found {
@@ -258,11 +328,11 @@ impl Module {
             Some(why) => begin.barred(why.to_owned()),
             None => begin,
         };
-        match self.run(host, Job::Begin(begin)) {
+        match self.run(host, Job::Begin(begin), address) {
             Outcome::Challenge(challenge) => {
                 host.log(Level::Debug, &format!("login name={} uam=\"SRP\" challenged", quoted(typed)));
                 let await_proof = challenge.await_proof;
-                self.state = State::AwaitProof(Pending { await_proof, typed: typed.to_vec(), user, renamed });
+                self.state = State::AwaitProof(Pending { await_proof, typed: typed.to_vec(), user, renamed, address });
                 Answer { result: ResultCode::AUTH_CONTINUE, payload: challenge.reply, user: None }
             }
             Outcome::Rejected(rejected) => reject(host, typed, &rejected),
@@ -270,8 +340,14 @@ impl Module {
         }
     }
 
-    fn run<H: Host>(&mut self, host: &H, job: Job) -> Outcome {
-        self.with_authenticator(host, |authenticator| authenticator.run(job))
+    fn run<H: Host>(&mut self, host: &H, job: Job, address: Option<IpAddr>) -> Outcome {
+        let now = SystemTime::now();
+        let peer = address.map_or_else(|| Peer::unknown(now), |address| Peer::new(address, now));
+        let outcome = self.with_authenticator(host, |authenticator| authenticator.run_for(job, &peer));
+        for line in mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner)) {
+            host.log(Level::Error, &format!("{SELF}: {line}"));
+        }
+        outcome
     }
 
     /// Whether the store knows anything under this very name.
@@ -284,13 +360,26 @@ impl Module {
 
     /// A store that could be opened is kept; one that could not is tried again each time.
     fn with_authenticator<H: Host, T>(&mut self, host: &H, work: impl FnOnce(&Authenticator) -> T) -> T {
-        let authenticator = self.authenticator.take().unwrap_or_else(|| match open_store(host) {
-            Ok(store) => Authenticator::new(Arc::new(store), self.unknown_users()),
-            Err(error) => Authenticator::without_store(error, self.unknown_users()),
-        });
+        let authenticator = self.authenticator.take().unwrap_or_else(|| self.authenticator_over(open_store(host)));
         let result = work(&authenticator);
         self.authenticator = Some(authenticator).filter(|authenticator| authenticator.store().is_some());
         result
+    }
+
+    fn authenticator_over(&self, store: Result<Store, StoreError>) -> Authenticator {
+        let authenticator = match store {
+            Ok(store) => Authenticator::new(Arc::new(store), self.unknown_users()),
+            Err(error) => Authenticator::without_store(error, self.unknown_users()),
+        };
+        // None is left where somebody has logged in and out again: this process has shared memory no more.
+        let attempts = self.attempts.clone().unwrap_or_else(|| self.counting_in(Tally::at(&self.tally)));
+        authenticator.counting(attempts)
+    }
+
+    fn counting_in(&self, tally: Tally) -> Arc<Attempts> {
+        let told = Arc::clone(&self.told);
+        let tell = move |line: &str| told.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+        Arc::new(Attempts::new(tally, self.policy.clone(), Box::new(tell)))
     }
 
     fn unknown_users(&self) -> UnknownUsers {

@@ -8,11 +8,13 @@ use tempfile::TempDir;
 use testkit::client::LoginCont;
 use testkit::slow_srp::{AForm, AfpClientExchange};
 use verifier_store::NewAccount;
+use verifier_store::tally::{DECOYS, Network, NetworkTally};
 
 use super::*;
 use crate::scripted_host::{Line, ScriptedHost};
 
 const PASSWORD: &[u8] = b"oc34thA2";
+const HOME: &str = "192.0.2.7";
 const A: [u8; 32] = *b"any number will do, but not this";
 
 struct Scene {
@@ -31,9 +33,11 @@ impl Scene {
             add(&store, name);
         }
         store.disable("nover").unwrap();
-        if !settings.is_empty() {
-            fs::write(directory.path().join("afpd-rs.toml"), settings).unwrap();
-        }
+        let tally = directory.path().join("tally");
+        // Where attempts are not what a test is about, they come from this network.
+        let exempt = "exempt = [\"203.0.113.0/24\"]";
+        let settings = format!("[attempts]\npath = {tally:?}\n{exempt}\n{settings}");
+        fs::write(directory.path().join("afpd-rs.toml"), settings).unwrap();
         let user = |name, full_name, uid, has_shell| Line { name, full_name, uid, has_shell };
         let users = vec![
             user("root", "root", 0, true),
@@ -43,6 +47,7 @@ impl Scene {
             user("noshell", "", 1004, false),
         ];
         let host = ScriptedHost { path: Some(path), users: users.into(), ..ScriptedHost::default() };
+        host.client_address.set(Some("203.0.113.1".parse().unwrap()));
         let module = Module::set_up(&host, None).unwrap();
         Scene { host, module, directory }
     }
@@ -53,6 +58,23 @@ impl Scene {
 
     fn decoy() -> Scene {
         Scene::new("[login]\nunknown_users = \"decoy\"\n")
+    }
+
+    /// The next connection, from this address: in afpd a process, here at least another client, and nothing pending.
+    fn connects_from(&mut self, address: &str) {
+        self.module.forget();
+        self.host.client_address.set(Some(address.parse().unwrap()));
+    }
+
+    fn tally(&self) -> Tally {
+        Tally::at(&self.directory.path().join("tally"))
+    }
+
+    /// What the tally has of an account's network.
+    fn counted(&self, account: &str, address: &str) -> Option<NetworkTally> {
+        let network = Network::of(address.parse().unwrap());
+        let state = self.tally().state(account).unwrap()?;
+        state.networks().iter().find(|entry| entry.network == network).cloned()
     }
 
     fn store(&self) -> Store {
@@ -112,7 +134,7 @@ fn a_login() {
     let mut scene = Scene::reveal();
     let loaded = scene.log();
     assert!(loaded.starts_with("Note: afpd-rs uams_srp ") && loaded.contains("Netatalk file"), "{loaded}");
-    assert!(loaded.contains("afppasswd.srp") && loaded.contains("reveal") && loaded.contains("defaults"), "{loaded}");
+    assert!(loaded.contains("afppasswd.srp") && loaded.contains("reveal") && loaded.contains("tally"), "{loaded}");
     let challenge = scene.begins("atalk1");
     assert_eq!((challenge.result, challenge.payload.len()), (ResultCode::AUTH_CONTINUE, 413));
     let answer = scene.proves(&challenge.payload, "atalk1", PASSWORD);
@@ -207,7 +229,8 @@ fn a_store_that_comes_later() {
         assert!(scene.log().contains("chmod"));
     }
     let nowhere = ScriptedHost::default();
-    let mut module = Module::set_up(&nowhere, None).unwrap();
+    let settings = Scene::reveal().directory;
+    let mut module = Module::set_up(&nowhere, Some(settings.path().join("afpd-rs.toml"))).unwrap();
     assert_eq!(module.login_ext(&nowhere, b"atalk1", &[0, 1]), answer(-5023, &[0, 1]));
 }
 
@@ -387,4 +410,163 @@ fn a_directory_of_records() {
     fs::set_permissions(path.join(uid.to_string()), Permissions::from_mode(0o644)).unwrap();
     assert_eq!(scene.begins("atalk1"), answer(-5023, &[0, 1]));
     assert!(scene.log().contains("chmod"));
+}
+
+/// As with the daemon: five failures, and even the right password is refused, in the same bytes; elsewhere it is taken.
+#[test]
+fn too_many_failures() {
+    let mut scene = Scene::reveal();
+    scene.connects_from(HOME);
+    for _ in 0..5 {
+        scene.log();
+        assert_eq!(scene.logs_in("atalk1", b"wrong"), answer(-6754, &[]));
+        assert!(scene.log().contains("reason=\"wrong password\""));
+    }
+    assert_eq!(scene.logs_in("atalk1", PASSWORD), answer(-6754, &[]));
+    let log = scene.log();
+    assert!(log.contains("Note: login name=\"atalk1\"") && log.contains("result=-6754"), "{log}");
+    assert!(log.contains("reason=\"too many failures: refused for "), "{log}");
+    assert_eq!(signed_in(&scene.logs_in("carol", PASSWORD)), Some(1002), "another account");
+    scene.module.logout();
+    scene.connects_from("198.51.100.9");
+    assert_eq!(signed_in(&scene.logs_in("atalk1", PASSWORD)), Some(1001), "another address");
+    scene.module.logout();
+    scene.connects_from(HOME);
+    assert!(scene.tally().unlock("atalk1").unwrap());
+    assert_eq!(signed_in(&scene.logs_in("atalk1", PASSWORD)), Some(1001), "lifted by an administrator");
+    assert_eq!(scene.counted("atalk1", "203.0.113.1"), None);
+}
+
+/// An IPv4 client of a socket for both kinds is the same client.
+#[test]
+fn addresses_are_networks() {
+    let mut scene = Scene::reveal();
+    for (written, network) in [("::ffff:192.0.2.7", HOME), ("2001:db8::1", "2001:db8::2")] {
+        scene.connects_from(written);
+        scene.logs_in("atalk1", b"wrong");
+        assert_eq!(scene.counted("atalk1", network).unwrap().failures, 1);
+    }
+}
+
+/// Clients whose address cannot be had are one network, and the log says so, once.
+#[test]
+fn no_address() {
+    let mut scene = Scene::reveal();
+    scene.host.client_address.set(None);
+    scene.log();
+    for _ in 0..5 {
+        scene.logs_in("atalk1", b"wrong");
+    }
+    assert_eq!(scene.log().matches("Warning: afpd-rs uams_srp: the client's address cannot be found out").count(), 1);
+    assert_eq!(scene.logs_in("atalk1", PASSWORD), answer(-6754, &[]));
+    scene.connects_from(HOME);
+    assert_eq!(signed_in(&scene.logs_in("atalk1", PASSWORD)), Some(1001));
+}
+
+/// Failures are the account's that the verifier is of, whatever was typed.
+#[test]
+fn another_spelling_counts_at_the_account() {
+    let mut scene = Scene::reveal();
+    scene.connects_from(HOME);
+    for typed in ["ATALK1", "atalk1", "Atalk1", "aTALK1", "ATALK1"] {
+        assert_eq!(scene.logs_in(typed, b"wrong"), answer(-6754, &[]));
+    }
+    assert_eq!(scene.counted("atalk1", HOME).unwrap().failures, 5);
+    scene.log();
+    let challenge = scene.begins("ATALK1").payload;
+    assert_eq!(scene.proves(&challenge, "atalk1", PASSWORD), answer(-6754, &[]));
+    assert!(scene.log().contains("too many failures"));
+    let files = fs::read_dir(scene.tally().path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(files.filter(|name| !name.to_string_lossy().starts_with('.')).count(), 1);
+}
+
+/// Under "reveal" who is barred is told so, and there is nothing to count; under "decoy" nothing is made for them either.
+#[test]
+fn nobodys_names_are_not_counted_as_accounts() {
+    let mut scene = Scene::reveal();
+    scene.connects_from(HOME);
+    for name in ["nobody", "nover", "noshell", "root", "ghost"] {
+        scene.begins(name);
+        assert_eq!(scene.counted(name, HOME), None, "{name}");
+    }
+    let mut scene = Scene::decoy();
+    scene.connects_from(HOME);
+    let files = || fs::read_dir(scene.directory.path().join("tally")).unwrap().count();
+    // All accounts' and the lock: made before the first login, which must not be told apart by it.
+    let made = files();
+    assert_eq!(made, 6 + usize::from(DECOYS) + 1);
+    for name in ["nobody", "nover", "noshell", "root", "ghost"] {
+        for _ in 0..6 {
+            let challenge = scene.module.login_ext(&scene.host, name.as_bytes(), &[0, 1]);
+            let (input, _) = Scene::proof(&challenge.payload, name, PASSWORD);
+            assert_eq!(scene.module.login_cont(&scene.host, &input), answer(-6754, &[]));
+        }
+        let state = scene.tally().state(name).unwrap();
+        assert!(state.is_none_or(|state| state.networks().is_empty()), "{name}");
+    }
+    assert_eq!(fs::read_dir(scene.directory.path().join("tally")).unwrap().count(), made);
+}
+
+/// Without a usable directory nobody unknown gets in, the log says so once a minute, and with it they do again.
+#[test]
+fn a_tally_that_cannot_be_used() {
+    let mut scene = Scene::reveal();
+    let (tally, aside) = (scene.directory.path().join("tally"), scene.directory.path().join("aside"));
+    scene.connects_from(HOME);
+    assert_eq!(signed_in(&scene.logs_in("atalk1", PASSWORD)), Some(1001));
+    scene.module.logout();
+    fs::rename(&tally, &aside).unwrap();
+    fs::write(&tally, "in the way").unwrap();
+    scene.module = Module::set_up(&scene.host, None).unwrap();
+    let log = scene.log();
+    assert!(
+        log.contains("Error: afpd-rs uams_srp: failed logins may not be counted: ") && log.contains("tally"),
+        "{log}"
+    );
+    scene.connects_from("198.51.100.9");
+    for _ in 0..3 {
+        assert_eq!(scene.logs_in("atalk1", PASSWORD), answer(-6754, &[]));
+    }
+    let log = scene.log();
+    assert_eq!(log.matches("Error: afpd-rs uams_srp: failed logins cannot be counted: ").count(), 1, "{log}");
+    assert!(log.contains("reason=\"failures cannot be counted: refused\""), "{log}");
+    scene.connects_from("203.0.113.1");
+    assert_eq!(signed_in(&scene.logs_in("atalk1", PASSWORD)), Some(1001), "exempt");
+    scene.module.logout();
+    fs::remove_file(&tally).unwrap();
+    fs::rename(&aside, &tally).unwrap();
+    scene.connects_from(HOME);
+    assert_eq!(signed_in(&scene.logs_in("atalk1", PASSWORD)), Some(1001));
+    // Removed while it runs: begun anew.
+    scene.module.logout();
+    fs::remove_dir_all(&tally).unwrap();
+    scene.logs_in("atalk1", b"wrong");
+    assert_eq!(scene.counted("atalk1", HOME).unwrap().failures, 1);
+}
+
+/// After a login the process acts for a user: the tally's memory is closed. Should it serve a login again, that is counted as well.
+#[test]
+fn nothing_of_the_tally_stays_after_a_login() {
+    let mut scene = Scene::reveal();
+    scene.connects_from(HOME);
+    assert!(scene.module.attempts.is_some());
+    assert_eq!(signed_in(&scene.logs_in("atalk1", PASSWORD)), Some(1001));
+    assert!(scene.module.attempts.is_none());
+    scene.module.logout();
+    for _ in 0..6 {
+        assert_eq!(scene.logs_in("atalk1", b"wrong"), answer(-6754, &[]));
+    }
+    assert_eq!(scene.counted("atalk1", HOME).unwrap().failures, 5);
+    assert_eq!(scene.logs_in("atalk1", PASSWORD), answer(-6754, &[]));
+}
+
+/// The proof was right, so nothing is counted, though the user is gone.
+#[test]
+fn a_right_proof_of_a_user_who_is_gone_is_no_failure() {
+    let mut scene = Scene::reveal();
+    scene.connects_from(HOME);
+    let challenge = scene.begins("atalk1").payload;
+    scene.host.users.borrow_mut()[1].has_shell = false;
+    assert_eq!(scene.proves(&challenge, "atalk1", PASSWORD), answer(-5023, &[]));
+    assert_eq!(scene.counted("atalk1", HOME).unwrap().failures, 0);
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct ScriptedHost {
     pub(crate) path: Option<PathBuf>,
+    pub(crate) client_address: Cell<Option<IpAddr>>,
     pub(crate) users: RefCell<Vec<Line>>,
     pub(crate) user_name: RefCell<Vec<u8>>,
     pub(crate) lines: RefCell<Vec<(Level, String)>>,
@@ -43,6 +45,10 @@ impl Host for ScriptedHost {
 
     fn verifier_path(&self) -> Option<PathBuf> {
         self.path.clone()
+    }
+
+    fn client_address(&self) -> Option<IpAddr> {
+        self.client_address.get()
     }
 
     /// By exact name first, then as afpd does.

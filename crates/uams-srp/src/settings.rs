@@ -2,7 +2,8 @@
 //!
 //! The file is the one named by the environment variable `AFPD_RS_CONFIG`, or `afpd-rs.toml` in the directory of the verifier file, which is
 //! Netatalk's configuration directory unless `srp passwd file` says otherwise. Without the variable it may be missing. It may be the
-//! daemon's own: its tables are known, and all but `[login]` are the daemon's business. Anything else in the file is taken for a slip of the
+//! daemon's own: its tables are known, and all but `[login]` and `[attempts]` are the daemon's business. `[attempts]` is read as the daemon
+//! reads it, by [`srp_uam::settings`]. Anything else in the file is taken for a slip of the
 //! finger and refused: whoever writes `unknown_user = "decoy"` must not get "reveal".
 //!
 //! The secret is 32 random bytes in [`SECRET_FILE`] beside the settings, made at the first start that wants it.
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use srp_uam::DecoySecret;
+use srp_uam::settings::AttemptsSection;
 use zeroize::Zeroizing;
 
 const FILE: &str = "afpd-rs.toml";
@@ -25,6 +27,8 @@ const SECRET_FILE: &str = "afpd-rs.decoy-secret";
 pub(crate) struct Settings {
     /// With it, unknown users get a challenge made from it; without, they are told.
     pub(crate) decoy: Option<DecoySecret>,
+    /// How often a password may be tried, and where that is counted.
+    pub(crate) attempts: AttemptsSection,
     /// Where the settings were read from.
     pub(crate) source: Option<PathBuf>,
 }
@@ -49,12 +53,12 @@ pub(crate) enum SettingsError {
 struct Document {
     #[serde(default)]
     login: Login,
+    #[serde(default)]
+    attempts: AttemptsSection,
     #[serde(rename = "server")]
     _server: Option<IgnoredAny>,
     #[serde(rename = "store")]
     _store: Option<IgnoredAny>,
-    #[serde(rename = "attempts")]
-    _attempts: Option<IgnoredAny>,
     #[serde(rename = "timers")]
     _timers: Option<IgnoredAny>,
     #[serde(rename = "limits")]
@@ -110,7 +114,7 @@ impl Settings {
             UnknownUsers::Reveal => None,
             UnknownUsers::Decoy => Some(secret(&path.with_file_name(SECRET_FILE))?),
         };
-        Ok(Settings { decoy, source: Some(path) })
+        Ok(Settings { decoy, attempts: document.attempts, source: Some(path) })
     }
 }
 
@@ -188,7 +192,10 @@ mod tests {
             example.lines().map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')).unwrap_or(line));
         let all = keys.collect::<Vec<_>>().join("\n");
         assert!(all.contains("\nunknown_users = \"reveal\"\n") && all.contains("\nlisten = "), "{all}");
-        assert!(read(&all).unwrap().decoy.is_none());
+        let settings = read(&all).unwrap();
+        assert!(settings.decoy.is_none());
+        assert_eq!(settings.attempts, AttemptsSection::default());
+        assert_eq!(read(&all.replace("failures = 5", "failures = 7")).unwrap().attempts.policy().failures, 7);
         assert!(read(&all.replace("\"reveal\"", "\"decoy\"")).unwrap().decoy.is_some());
     }
 
@@ -201,6 +208,10 @@ mod tests {
             ("[logn]\nunknown_users = \"decoy\"", "login"),
             ("unknown_users = \"decoy\"", "line 1"),
             ("[login", "line 1"),
+            ("[attempts]\nfailurs = 5", "failures"),
+            ("[attempts]\nfailures = 0", "from 1 to 1000"),
+            ("[attempts]\npath = \"tally\"", "write it from /"),
+            ("[attempts]\nexempt = [\"192.168.1.0/16\"]", "line 2, column 10"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(FILE) && error.contains(word) && error.contains("line "), "{text:?} gave {error}");

@@ -80,6 +80,8 @@ impl Host {
         let input = process.stdin.take().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let mut host = Host { process, input, output, directory, loaded: false };
+        host.configure("");
+        host.says("client 127.0.0.1", "ok");
         host.says(&format!("path {}", host.path("afppasswd.srp").display()), "ok");
         for user in
             ["root 0 1 root", "atalk1 1001 1 x", "carol 1002 1 Carol Danvers", "noshell 1003 0 x", "nameless 1004 1 x"]
@@ -97,6 +99,12 @@ impl Host {
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// The settings beside the store: attempts are counted in the same directory, but for those from 127.0.0.1.
+    fn configure(&self, settings: &str) {
+        let attempts = format!("[attempts]\npath = {:?}\nexempt = [\"127.0.0.1\"]\n", self.path("tally"));
+        fs::write(self.path("afpd-rs.toml"), attempts + settings).unwrap();
     }
 
     fn load(&mut self) {
@@ -324,22 +332,64 @@ fn loaded_and_unloaded_a_hundred_times() {
 #[test]
 fn setup_with_things_missing() {
     let mut host = Host::start();
-    host.says("path -", "ok");
+    // Nowhere is also where the settings are looked for.
+    host.says(&format!("path {}", host.path("none").display()), "ok");
     host.load();
     assert_eq!(host.login_ext(b"atalk1", &[0, 1]), UNKNOWN);
     host.says(&format!("path {}", host.path("afppasswd.srp").display()), "ok");
     host.logs_in("atalk1");
     host.unload();
-    fs::write(host.path("afpd-rs.toml"), "[login]\nunknown_user = \"decoy\"\n").unwrap();
+    host.configure("[login]\nunknown_user = \"decoy\"\n");
     let path = host.path("uams_srp.so").display().to_string();
     host.says(&format!("load {path}"), "-1 type 1 version 1 method 0 path");
     assert!(host.ask("log").contains("is not loaded: "));
     host.unload();
-    fs::write(host.path("afpd-rs.toml"), "[login]\nunknown_users = \"decoy\"\n").unwrap();
+    host.configure("[login]\nunknown_users = \"decoy\"\n");
     host.load();
     let challenge = Host::challenge(&host.login_ext(b"nobody", &[0, 1]));
     let (input, _) = Host::proof(&challenge, "nobody", PASSWORD);
     host.says(&format!("cont {}", hex(&input)), "-6754 - - -");
+    host.ends();
+}
+
+/// Attempts count by the address of the socket, and a descriptor of the tally's memory is open until somebody has logged in.
+#[test]
+fn attempts() {
+    let mut host = Host::start();
+    let descriptors = |host: &Host| {
+        let entries = fs::read_dir(format!("/proc/{}/fd", host.process.id())).unwrap();
+        let targets = entries.map(|entry| fs::read_link(entry.unwrap().path()).unwrap().display().to_string());
+        targets.filter(|target| target.contains("tally")).collect::<Vec<_>>()
+    };
+    host.load();
+    let wrong = |host: &mut Host, password: &[u8]| {
+        let challenge = Host::challenge(&host.login_ext(b"atalk1", &[0, 1]));
+        let (input, _) = Host::proof(&challenge, "atalk1", password);
+        host.says(&format!("cont {}", hex(&input)), "-6754 - - -");
+    };
+    host.says("client 127.0.0.7", "ok");
+    for _ in 0..5 {
+        wrong(&mut host, b"wrong");
+    }
+    host.ask("log");
+    wrong(&mut host, PASSWORD);
+    assert!(
+        host.ask("log").contains(
+            "4 login name=\"atalk1\" uam=\"SRP\" outcome=\"refused\" reason=\"too many failures: refused for "
+        )
+    );
+    host.says("client -", "ok");
+    wrong(&mut host, b"wrong");
+    assert!(host.ask("log").contains("3 afpd-rs uams_srp: the client's address cannot be found out"));
+    assert_eq!(descriptors(&host), ["/memfd:afpd-rs tally (deleted)"]);
+    host.says("client 127.0.0.8", "ok");
+    host.logs_in("atalk1");
+    assert_eq!(descriptors(&host), Vec::<String>::new());
+    host.says("logout", "ok");
+    host.unload();
+    host.load();
+    host.unload();
+    assert_eq!(descriptors(&host), Vec::<String>::new());
     host.ends();
 }
 

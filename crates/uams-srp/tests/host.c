@@ -3,6 +3,7 @@
  *   path FILE                          where the verifiers are ("-": nowhere)
  *   user NAME UID SHELL FULL-NAME      a system user; SHELL is 1 or 0; a NAME of "-" stands for none at all
  *   level N                            the log's level
+ *   client ADDRESS                     from now on the program has a client there, on a socket like that of a child of afpd ("-": none)
  *   load FILE, unload                  dlopen, setup; cleanup, dlclose
  *   login INPUT                        FPLogin; bytes are in hex here and below, "-" is none, "null" a NULL pointer, "minus" a length of -1
  *   login_ext TYPE LENGTH NAME INPUT   FPLoginExt; the type and length before the name may lie
@@ -13,6 +14,7 @@
  * Each is answered by one line. Every buffer ends where its page ends, the next one cannot be touched, and no other alignment is given than what comes
  * of that; so a byte too many, read or written, ends the program at once, with or without a memory checker. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <dlfcn.h>
 #include <malloc.h>
@@ -25,6 +27,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define REPLY 65536
@@ -176,6 +179,24 @@ static void call(int which, struct buffer name, const char *hex)
     release(input); release(reply);
 }
 
+/* Connects to itself from that address and keeps the server's end. */
+static void client_from(const char *address)
+{
+    static int client = -1;
+    struct sockaddr_in there = { .sin_family = AF_INET }, here = there;
+    socklen_t length = sizeof here;
+    if (client >= 0) close(client);
+    client = -1;
+    if (!strcmp(address, "-")) return;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (inet_pton(AF_INET, address, &there.sin_addr) != 1 || bind(listener, (void *)&here, sizeof here) || listen(listener, 1)
+        || getsockname(listener, (void *)&here, &length) || bind(other, (void *)&there, sizeof there)
+        || connect(other, (void *)&here, sizeof here) || (client = accept(listener, NULL, NULL)) < 0) fail("no client");
+    close(listener);
+    close(other);
+}
+
 int main(void)
 {
     static char line[1 << 20], name[1 << 10], hex[1 << 19];
@@ -189,6 +210,7 @@ int main(void)
         else if (sscanf(line, "user %63s %u %d %n", name, &uid, &shell, &at) == 3) {
             snprintf(users[user_count].name, 64, "%.63s", name); snprintf(users[user_count].full_name, 64, "%.63s", line + at);
             users[user_count].uid = uid; users[user_count++].shell = shell; puts("ok");
+        } else if (sscanf(line, "client %63s", name) == 1) { client_from(name); puts("ok");
         } else if (sscanf(line, "level %d", &type_configs[7].level) == 1) puts("ok");
         else if (sscanf(line, "load %511s", file) == 1) {
             char *slash = strrchr(file, '/'), symbol[64];
