@@ -59,7 +59,7 @@ start_afpd() { # start_afpd [VOLUME]
   cat >"$PEER_ROOT/etc/netatalk/module.conf" <<CONF
 [Global]
 uam list = uams_srp.so uams_dhx2.so uams_clrtxt.so uams_guest.so
-afp listen = 127.0.0.1
+afp listen = 127.0.0.1 ${MORE_ADDRESSES:-}
 afp port = $PEER_PORT
 zeroconf = no
 hostname = peer451

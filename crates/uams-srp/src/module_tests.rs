@@ -36,7 +36,7 @@ impl Scene {
         let tally = directory.path().join("tally");
         // Where attempts are not what a test is about, they come from this network.
         let exempt = "exempt = [\"203.0.113.0/24\"]";
-        let settings = format!("[attempts]\npath = {tally:?}\n{exempt}\n{settings}");
+        let settings = format!("[attempts]\npath = \"{}\"\n{exempt}\n{settings}", tally.display());
         fs::write(directory.path().join("afpd-rs.toml"), settings).unwrap();
         let user = |name, full_name, uid, has_shell| Line { name, full_name, uid, has_shell };
         let users = vec![

@@ -103,7 +103,8 @@ impl Host {
 
     /// The settings beside the store: attempts are counted in the same directory, but for those from 127.0.0.1.
     fn configure(&self, settings: &str) {
-        let attempts = format!("[attempts]\npath = {:?}\nexempt = [\"127.0.0.1\"]\n", self.path("tally"));
+        let tally = self.path("tally");
+        let attempts = format!("[attempts]\npath = \"{}\"\nexempt = [\"127.0.0.1\"]\n", tally.display());
         fs::write(self.path("afpd-rs.toml"), attempts + settings).unwrap();
     }
 
