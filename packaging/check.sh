@@ -4,7 +4,7 @@
 . "$(dirname "$0")/common.sh"
 cd "$PROJECT" || exit
 on_debian || skip "the packaging is checked on Debian only"
-for tool in systemd-analyze:systemd xmllint:libxml2-utils ip:iproute2 unshare:util-linux; do
+for tool in systemd-analyze:systemd xmllint:libxml2-utils nm:binutils ip:iproute2 unshare:util-linux; do
   command -v "${tool%:*}" >/dev/null || die "${tool%:*} is missing: apt-get install ${tool#*:}"
 done
 fail2ban=$(unpacked fail2ban) && avahi=$(unpacked avahi-daemon) || skip "the packages fail2ban and avahi-daemon cannot be had here (apt-get download)"
@@ -15,6 +15,14 @@ trap 'rm -rf "$stage"' EXIT
 make --no-print-directory --silent install PREFIX="$stage/usr" SYSCONFDIR="$stage/etc"
 unit=$stage/usr/lib/systemd/system/afpd-rs.service
 (cd "$stage" && find . -type f | sort | sed 's|^\.|  |')
+
+echo "== what the program imports"
+# No call that changes its user, and none that starts another program: docs/known-weaknesses.md counts on it.
+imports=$(nm -D --undefined-only "$stage/usr/sbin/afpd-rs" | awk '{sub(/@.*/, "", $2); print $2}')
+grep -qx getrandom <<<"$imports" || die "nm shows no imports of the program"
+forbidden=$(grep -xE '_?(v?fork|clone3?|exec[a-z]*|fexecve|posix_spawnp?|system|popen|dlopen|set(e|re|res)?[ug]id|setfs[ug]id|initgroups|setgroups)' <<<"$imports") &&
+  die "the program imports $forbidden"
+echo "  $(wc -l <<<"$imports") names: no call that changes users, none that starts a program"
 
 echo "== systemd unit"
 if command -v man >/dev/null; then man=yes; else man=no; fi
