@@ -51,6 +51,7 @@ conformance: ## the black-box suite; AFP_SUBJECT=host:port names another server
 
 attempt-times: ## wrong, refused and unknown logins take the same time: distributions compared
 	$(CARGO) test --release --locked -p srp-uam --test attempt_times -- --ignored --nocapture --test-threads=1
+	$(CARGO) test --release --locked -p afpd-rs --test times -- --ignored --nocapture
 
 faults: ## what may go wrong, and that nothing is lost by it (docs/faults.md; a part of it: Debian, root)
 	interop/faults.sh

@@ -1,10 +1,9 @@
 //! Whether the time of an answer tells what the answer does not: distributions compared, interleaved, on the machine as it is.
 //!
 //! Four kinds of attempt that are all answered -6754: a wrong password; under a refusal the right one and a wrong one; and a name that nobody has.
-//! Each round draws one of each in a new order, so that whatever else the machine does falls on all alike. Of the
-//! times the slowest fifth is cut off (interrupts), then Welch's t is computed for each pair. A |t| below 4.5 is the usual bound of
-//! tests for leaks; with chance and drift a pair may exceed it once, so a pair that does is measured again, with new samples, up to three
-//! times. A leak exceeds it every time: see `the_comparison_finds_three_in_a_hundred`.
+//! Each pair of them is compared as [`testkit::statistics`] says; a pair beyond its bound is measured again, with new samples, up to three
+//! times. A leak exceeds it every time: see `the_comparison_finds_three_in_a_hundred`. The same over TCP, through the whole
+//! program: `crates/afpd-rs/tests/times.rs`.
 //!
 //! Not run by default, because another program that comes and goes by the same beat can still spoil it:
 //! `cargo test --release -p srp-uam --test attempt_times -- --ignored --nocapture --test-threads=1`, or `make attempt-times`.
@@ -13,7 +12,6 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::cast_precision_loss,
     reason = "a broken expectation should stop the test"
 )]
 
@@ -28,12 +26,12 @@ use srp6a::Group;
 use testkit::client::LoginCont;
 use testkit::rng::SeededRng;
 use testkit::slow_srp::{AForm, AfpClientExchange};
+use testkit::statistics::{BOUND, mean, welch, without_slowest};
 use verifier_store::tally::Tally;
 use verifier_store::{Format, NewAccount, Store};
 
 const PASSWORD: &[u8] = b"oc34thA2";
 const ROUNDS: usize = 1500;
-const BOUND: f64 = 4.5;
 const TRIES: usize = 3;
 
 struct Server {
@@ -139,13 +137,13 @@ fn no_answer_takes_another_time() {
             println!(
                 "  {:16} challenge {:9.2}   proof {:9.2}",
                 kind.what,
-                mean(&cut(&challenges[index])),
-                mean(&cut(&proofs[index]))
+                mean(&without_slowest(&challenges[index])),
+                mean(&without_slowest(&proofs[index]))
             );
         }
         suspects.retain(|(round, (one, other))| {
             let times = if *round == "challenge" { &challenges } else { &proofs };
-            let t = welch(&cut(&times[*one]), &cut(&times[*other]));
+            let t = welch(&without_slowest(&times[*one]), &without_slowest(&times[*other]));
             println!("  {round:9} {:>16} : {:16} t = {t:6.2}", kinds[*one].what, kinds[*other].what);
             t.abs() > BOUND
         });
@@ -164,7 +162,10 @@ fn the_comparison_finds_three_in_a_hundred() {
     let kinds = kinds();
     let [_, proofs] = measure(&mut server, &kinds);
     let slower: Vec<f64> = proofs[2].iter().map(|time| time + 0.03 * mean(&proofs[1])).collect();
-    let (clean, leak) = (welch(&cut(&proofs[1]), &cut(&proofs[2])), welch(&cut(&proofs[1]), &cut(&slower)));
+    let (clean, leak) = (
+        welch(&without_slowest(&proofs[1]), &without_slowest(&proofs[2])),
+        welch(&without_slowest(&proofs[1]), &without_slowest(&slower)),
+    );
     println!("t = {clean:.2} as measured, {leak:.2} with three in a hundred added");
     assert!(leak.abs() > BOUND);
 }
@@ -198,7 +199,7 @@ fn counting_costs_little() {
             assert_eq!(result.is_ok(), index >= 2);
         }
     }
-    let [wrong, wrong_counted, right, right_counted] = times.map(|times| mean(&cut(&times)));
+    let [wrong, wrong_counted, right, right_counted] = times.map(|times| mean(&without_slowest(&times)));
     println!(
         "\nwrong {wrong:.1}, counted {wrong_counted:.1}; right {right:.1}, counted {right_counted:.1} microseconds for both rounds"
     );
@@ -234,26 +235,4 @@ fn measure(server: &mut Server, kinds: &[Kind; 4]) -> [Vec<Vec<f64>>; 2] {
         }
     }
     times
-}
-
-/// Without the slowest fifth.
-fn cut(times: &[f64]) -> Vec<f64> {
-    let mut times = times.to_vec();
-    times.sort_by(f64::total_cmp);
-    times.truncate(times.len() * 4 / 5);
-    times
-}
-
-fn mean(times: &[f64]) -> f64 {
-    times.iter().sum::<f64>() / times.len() as f64
-}
-
-/// Welch's t of two samples.
-fn welch(one: &[f64], other: &[f64]) -> f64 {
-    let variance_of_mean = |times: &[f64]| {
-        let mean = mean(times);
-        let squares: f64 = times.iter().map(|time| (time - mean).powi(2)).sum();
-        squares / (times.len() - 1) as f64 / times.len() as f64
-    };
-    (mean(one) - mean(other)) / (variance_of_mean(one) + variance_of_mean(other)).sqrt()
 }
