@@ -4,6 +4,7 @@
  *   user NAME UID SHELL FULL-NAME      a system user; SHELL is 1 or 0; a NAME of "-" stands for none at all
  *   level N                            the log's level
  *   client ADDRESS                     from now on the program has a client there, on a socket like that of a child of afpd ("-": none)
+ *   directory                          from now on the program has a connection that is no client's, as to a user directory
  *   load FILE, unload                  dlopen, setup; cleanup, dlclose
  *   login INPUT                        FPLogin; bytes are in hex here and below, "-" is none, "null" a NULL pointer, "minus" a length of -1
  *   login_ext TYPE LENGTH NAME INPUT   FPLoginExt; the type and length before the name may lie
@@ -179,21 +180,29 @@ static void call(int which, struct buffer name, const char *hex)
     release(input); release(reply);
 }
 
-/* Connects to itself from that address and keeps the server's end. */
+/* A connection of the program with itself, both ends: from an address, to a port below those the system chooses for clients ("-": neither matters). */
+static void connected(const char *from, int *server, int *client)
+{
+    struct sockaddr_in there = { .sin_family = AF_INET }, here = there;
+    socklen_t length = sizeof here;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), port = strcmp(from, "-") ? 10000 : 0;
+    *client = socket(AF_INET, SOCK_STREAM, 0);
+    here.sin_addr.s_addr = there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (port && inet_pton(AF_INET, from, &there.sin_addr) != 1) fail("no address");
+    do here.sin_port = htons(port++); while (bind(listener, (void *)&here, sizeof here) && port < 32768);
+    if (listen(listener, 1) || getsockname(listener, (void *)&here, &length) || bind(*client, (void *)&there, sizeof there)
+        || connect(*client, (void *)&here, sizeof here) || (*server = accept(listener, NULL, NULL)) < 0) fail("no connection");
+    close(listener);
+}
+
 static void client_from(const char *address)
 {
     static int client = -1;
-    struct sockaddr_in there = { .sin_family = AF_INET }, here = there;
-    socklen_t length = sizeof here;
+    int other;
     if (client >= 0) close(client);
     client = -1;
     if (!strcmp(address, "-")) return;
-    int listener = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
-    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (inet_pton(AF_INET, address, &there.sin_addr) != 1 || bind(listener, (void *)&here, sizeof here) || listen(listener, 1)
-        || getsockname(listener, (void *)&here, &length) || bind(other, (void *)&there, sizeof there)
-        || connect(other, (void *)&here, sizeof here) || (client = accept(listener, NULL, NULL)) < 0) fail("no client");
-    close(listener);
+    connected(address, &client, &other);
     close(other);
 }
 
@@ -210,6 +219,7 @@ int main(void)
         else if (sscanf(line, "user %63s %u %d %n", name, &uid, &shell, &at) == 3) {
             snprintf(users[user_count].name, 64, "%.63s", name); snprintf(users[user_count].full_name, 64, "%.63s", line + at);
             users[user_count].uid = uid; users[user_count++].shell = shell; puts("ok");
+        } else if (!strcmp(line, "directory")) { int both[2]; connected("-", &both[0], &both[1]); puts("ok");
         } else if (sscanf(line, "client %63s", name) == 1) { client_from(name); puts("ok");
         } else if (sscanf(line, "level %d", &type_configs[7].level) == 1) puts("ok");
         else if (sscanf(line, "load %511s", file) == 1) {
