@@ -9,7 +9,7 @@
 //! | file | what | `unsafe` |
 //! |---|---|---|
 //! | `module` | the logins: names, rounds, who may, what is logged; over the trait `Host` | no |
-//! | `settings` | the optional `afpd-rs.toml`, the decoy secret | no |
+//! | `settings` | the optional `afpd-rs.toml`, the decoy secret; `[attempts]` by `srp_uam::settings` | no |
 //! | `host` | `AfpdHost`: afpd's functions, called | yes |
 //! | `abi` | the exported symbol and the functions behind it: afpd's calls, received | yes |
 //!
@@ -43,9 +43,14 @@
 //! What this crate uses of the host: `uam_register`, `uam_unregister`, `uam_getname`, `uam_checkuser`, `uam_afpserver_option`;
 //! `make_log_entry` and `type_configs` of its library for the log. They stay undefined until afpd loads the module.
 //!
+//! What it does not use: UAM_OPTION_CLIENTNAME (256) of `uam_afpserver_option`. In a child it gives the name of the client's address in the DNS, and
+//! the address only where it has none, with `hostname lookup` or without; in the parent, asked during `setup`, it ends afpd (SIGABRT). The
+//! client's socket is one of the child's descriptors, connected, and afpd's listening sockets are closed there.
+//!
 //! # Living in afpd
 //!
-//! Made once, in the parent: the engine's table of powers, and the store as it was read. Children share both; a child reads the store
+//! Made once, in the parent: the engine's table of powers, the store as it was read, and what the processes together know of failed
+//! logins while the disk takes nothing. Children share them; a child reads the store
 //! again if it has changed since. Made at each login, from the system's randomness: b. What children inherit of anything random are the seeds of
 //! hash tables, which are no secret. There is no thread, no handler for signals or the end of the process, and no thread-local with a destructor, which
 //! would keep the loader from unloading us.
