@@ -138,6 +138,12 @@ impl Session {
         self.asks_status.is_none() && self.state.reads()
     }
 
+    /// How many bytes have been received and not been looked at: less than a frame may have, unless a reply is waited for.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.framer.buffered()
+    }
+
     /// Whether a user is signed in.
     #[must_use]
     pub fn is_signed_in(&self) -> bool {

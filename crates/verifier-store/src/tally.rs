@@ -654,7 +654,7 @@ impl Fields<'_> {
 }
 
 /// FNV-1a over words of eight bytes: it has to notice a slot that was half written, not a forger, who could write a valid one.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     let (words, _) = bytes.as_chunks::<8>();
     words.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, word| {
         (hash ^ u64::from_be_bytes(*word)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29)

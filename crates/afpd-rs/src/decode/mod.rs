@@ -38,15 +38,7 @@ pub fn run(asked: &Decode, out: &mut dyn Write) -> Result<Exit, Failure> {
     let file = read(&asked.file)?;
     let named = |error: CaptureError| Failure::new(Exit::Failed, format!("{}: {error}", asked.file.display()));
     let (connections, cut) = explained(&file, asked.port, known.as_ref()).map_err(named)?;
-    if asked.json {
-        serde_json::to_writer_pretty(&mut *out, &connections).map_err(io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        for (number, connection) in (1..).zip(&connections) {
-            connection.print(number, out)?;
-        }
-    }
-    out.flush()?;
+    write(&connections, asked.json, out)?;
     if cut {
         writeln!(io::stderr(), "note: the capture ends inside a packet; what is whole is shown")?;
     }
@@ -63,8 +55,30 @@ pub fn run(asked: &Decode, out: &mut dyn Write) -> Result<Exit, Failure> {
 /// # Errors
 /// It is no capture, or the output cannot be written.
 pub fn explain_to(capture: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    let (connections, _) = explained(capture, None, None).map_err(io::Error::other)?;
-    (1..).zip(&connections).try_for_each(|(number, connection)| connection.print(number, out))
+    write(&explained(capture, None, None).map_err(io::Error::other)?.0, false, out)
+}
+
+/// Explains a capture's connections with `port` as JSON, its logins computed again with the password and the server's secret b; the
+/// other half of what [`run`] does, for fuzzing.
+///
+/// # Errors
+/// As [`explain_to`].
+pub fn check_to(capture: &[u8], port: u16, password: &str, b: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    let password = Zeroizing::new(password.to_owned());
+    let known = Known { password, login_name: None, secret: Secret::Server(Zeroizing::new(b.to_vec())) };
+    write(&explained(capture, Some(port), Some(&known)).map_err(io::Error::other)?.0, true, out)
+}
+
+fn write(connections: &[Shown], json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, connections)?;
+        writeln!(out)?;
+    } else {
+        for (number, connection) in (1..).zip(connections) {
+            connection.print(number, out)?;
+        }
+    }
+    out.flush()
 }
 
 /// The connections of a capture, and whether it ends inside a packet.
