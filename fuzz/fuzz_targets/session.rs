@@ -6,26 +6,16 @@
 //! - What is kept of unread bytes stays below the frame limit.
 #![no_main]
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use afp_proto::WidePascal;
 use afp_proto::afp::{FpLoginCont, FpLoginExt};
-use afp_proto::dsi::{Command, Frame};
-use afp_proto::srp::{Challenge, ClientProof, INIT};
+use afp_proto::dsi::{Command, Frame, HEADER_LEN};
+use afp_proto::srp::{Challenge, INIT};
 use afp_session::{Event, Service, Session, Settings, Want};
+use afpd_rs_fuzz::{Proof, REVEAL, run};
 use libfuzzer_sys::fuzz_target;
-use srp_uam::{Authenticator, UnknownUsers};
-use srp6a::{Client, Group, Profile};
-use verifier_store::{Format, NewAccount, Store};
-
-static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
-    let directory = tempfile::tempdir().expect("a temporary directory").keep();
-    let store = Store::create(Format::Native, &directory.join("accounts")).expect("a new store");
-    let account = NewAccount { name: "alice", full_name: None, group: Group::Bits1536, password: b"secret" };
-    store.add(&account, &mut getrandom::SysRng).expect("an account");
-    Authenticator::new(Arc::new(store), UnknownUsers::Reveal)
-});
+use testkit::rng::SeededRng;
 
 fuzz_target!(|input: &[u8]| {
     let Some((first, mut rest)) = input.split_first() else { return };
@@ -44,6 +34,7 @@ fuzz_target!(|input: &[u8]| {
         bench.session.receive(piece, bench.now);
         bench.drain();
         assert!(signed_in || !bench.session.is_signed_in());
+        bench.check();
     }
     bench.session.end_of_input(bench.now);
     bench.drain();
@@ -53,6 +44,8 @@ fuzz_target!(|input: &[u8]| {
 
 struct Bench {
     session: Session,
+    settings: Arc<Settings>,
+    rng: SeededRng,
     now: Duration,
     sent: Vec<u8>,
     closed: bool,
@@ -61,8 +54,20 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let session = Session::new(Arc::new(Settings::default()), Duration::ZERO);
-        Bench { session, now: Duration::ZERO, sent: Vec::new(), closed: false, endings: 0 }
+        let settings = Arc::new(Settings::default());
+        let session = Session::new(settings.clone(), Duration::ZERO);
+        let rng = SeededRng::new(2);
+        Bench { session, settings, rng, now: Duration::ZERO, sent: Vec::new(), closed: false, endings: 0 }
+    }
+
+    /// All that is whole has been read.
+    fn check(&self) {
+        let payload = if self.session.is_signed_in() {
+            self.settings.request_quantum + 64
+        } else {
+            self.settings.login_frame_limit
+        };
+        assert!(self.closed || self.session.buffered() < HEADER_LEN + payload as usize);
     }
 
     fn request(&mut self, command: Command, payload: Vec<u8>) {
@@ -77,10 +82,7 @@ impl Bench {
         self.request(Command::COMMAND, FpLoginExt::new(b"AFP3.4".into(), b"SRP".into(), name, &INIT).encode());
         let challenge = self.sent.split_off(16);
         let challenge = Challenge::decode(&challenge).expect("a challenge");
-        let client = Client::dangerous_with_private_key(&Profile::AFP, Group::Bits1536, &[0x5a; 32]);
-        let a_pub = client.a_pub().to_vec();
-        let proof = client.prove(b"alice", b"secret", &challenge.salt, &challenge.b_pub).expect("an honest challenge");
-        let message = ClientProof { a_pub: WidePascal::cut(&a_pub), m1: WidePascal::cut(proof.m1()) }.encode();
+        let message = Proof::of(&challenge.salt, &challenge.b_pub).message();
         self.request(Command::COMMAND, FpLoginCont { pad: 0, id: 0, user_auth_info: &message }.encode());
     }
 
@@ -90,7 +92,7 @@ impl Bench {
             match want {
                 Want::Send(bytes) => self.sent.extend_from_slice(&bytes),
                 Want::Status => self.session.status(Some(b"server information"[..].into()), self.now),
-                Want::Authenticate(job) => self.session.authenticated(AUTHENTICATOR.run(job), self.now),
+                Want::Authenticate(job) => self.session.authenticated(run(&REVEAL, job, &mut self.rng), self.now),
                 Want::Serve { account, call } => {
                     let reply = Service::default().answer(&account, &call, SystemTime::UNIX_EPOCH, || Some([0; 16]));
                     self.session.served(reply, self.now);

@@ -9,8 +9,8 @@
 //! - After Close nothing is wanted, whatever comes; the session ends once.
 #![no_main]
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use afp_proto::afp::{Command as Afp, FpLogin, FpLoginCont, FpLoginExt, FpZzzzz};
@@ -18,14 +18,13 @@ use afp_proto::dsi::{Attention, Command, Frame, Framer, HEADER_LEN, Kind, OpenSe
 use afp_proto::srp::{Challenge, ClientProof, INIT, InitMarker, LoginInit, ServerProof};
 use afp_proto::{Pascal, ResultCode, WidePascal};
 use afp_session::{Busy, Event, LoginOutcome, Reply, Service, Session, Settings, Want};
+use afpd_rs_fuzz::{A_PUB, DECOY, Proof as RightProof, REVEAL, run};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use srp_uam::{Authenticator, DecoySecret, Job, Outcome, Peer, Rejected, UnknownUsers};
-use srp6a::{Client, Group, Profile, formulas};
+use srp_uam::{Authenticator, Job, Outcome, Rejected};
+use srp6a::Group;
 use testkit::rng::SeededRng;
-use verifier_store::{Format, NewAccount, Store};
 
-const PASSWORD: &[u8] = b"secret";
 /// Longer plans find nothing that shorter ones do not, and each login costs a millisecond.
 const STEPS: usize = 64;
 
@@ -177,29 +176,6 @@ enum Full {
     Queue,
     Rate,
     Sessions,
-}
-
-static STORE: LazyLock<Arc<Store>> = LazyLock::new(|| {
-    let directory = tempfile::tempdir().expect("a temporary directory").keep();
-    let store = Store::create(Format::Native, &directory.join("accounts")).expect("a new store");
-    let mut rng = SeededRng::new(1);
-    for name in ["alice", "mallory"] {
-        let account = NewAccount { name, full_name: None, group: Group::Bits1536, password: PASSWORD };
-        store.add(&account, &mut rng).expect("an account");
-    }
-    store.disable("mallory").expect("disabled");
-    Arc::new(store)
-});
-static REVEAL: LazyLock<Authenticator> = LazyLock::new(|| Authenticator::new(STORE.clone(), UnknownUsers::Reveal));
-static DECOY: LazyLock<Authenticator> =
-    LazyLock::new(|| Authenticator::new(STORE.clone(), UnknownUsers::Decoy(DecoySecret::from_bytes([9; 32]))));
-
-/// M1 and M2 by B. The server's b is drawn from a sequence that every run begins anew, so few are ever computed.
-static PROOFS: LazyLock<Mutex<HashMap<Vec<u8>, [Vec<u8>; 2]>>> = LazyLock::new(Mutex::default);
-static A_PUB: LazyLock<Vec<u8>> = LazyLock::new(|| client().a_pub().to_vec());
-
-fn client() -> Client {
-    Client::dangerous_with_private_key(&Profile::AFP, Group::Bits1536, &[0x5a; 32])
 }
 
 fuzz_target!(|plan: Plan| {
@@ -410,7 +386,7 @@ impl Bench {
     }
 
     fn proof(&self, kind: &Proof) -> Vec<u8> {
-        let of = |open: &Option<Open>| open.as_ref().map_or(vec![0x11; 20], |open| open.proofs()[0].clone());
+        let of = |open: &Option<Open>| open.as_ref().map_or(vec![0x11; 20], |open| open.proof().m1);
         let (mut a_pub, mut m1) = (A_PUB.clone(), of(&self.challenge));
         match kind {
             Proof::WrongBit(bit) => m1[usize::from(*bit) / 8 % 20] ^= 1 << (bit % 8),
@@ -547,39 +523,25 @@ impl Bench {
     }
 
     fn run(&mut self, job: Job) -> Outcome {
-        let peer = Peer::unknown(SystemTime::UNIX_EPOCH);
-        match job {
-            Job::Begin(begin) => {
-                let known = begin.login_name() == b"alice";
-                match self.authenticator.begin(begin, &peer, &mut self.rng) {
-                    Ok(challenge) => {
-                        assert!(known || std::ptr::eq(self.authenticator, &*DECOY));
-                        self.begun = known;
-                        Outcome::Challenge(challenge)
-                    }
-                    Err(rejected) => {
-                        assert!(!known, "{rejected}");
-                        Outcome::Rejected(rejected)
-                    }
-                }
-            }
-            Job::Prove(prove) => {
-                let outcome = self.authenticator.prove(*prove, &peer);
-                if !self.closed {
-                    let request =
-                        self.requests.iter().find(|request| self.wants_reply(request)).expect("it is not answered yet");
-                    assert_eq!(outcome.is_ok(), self.is_right(&request.payload), "the proof is judged wrongly");
-                }
-                outcome.map_or_else(Outcome::Rejected, Outcome::Authenticated)
-            }
+        let begins_as = if let Job::Begin(begin) = &job { Some(begin.login_name().to_vec()) } else { None };
+        let outcome = run(self.authenticator, job, &mut self.rng);
+        if let Some(name) = begins_as {
+            self.begun = name == b"alice";
+            let made_up = std::ptr::eq(self.authenticator, &*DECOY);
+            assert_eq!(matches!(outcome, Outcome::Challenge(_)), self.begun || made_up, "{outcome:?}");
+        } else if !self.closed {
+            let request = self.requests.iter().find(|request| self.wants_reply(request));
+            let right = self.is_right(&request.expect("it is not answered yet").payload);
+            assert_eq!(matches!(outcome, Outcome::Authenticated(_)), right, "the proof is judged wrongly");
         }
+        outcome
     }
 
     /// Whether this FPLoginCont proves what the open challenge asks for.
     fn is_right(&self, call: &[u8]) -> bool {
         let (Some(open), Ok(cont)) = (&self.challenge, FpLoginCont::decode(call)) else { return false };
         let Ok(proof) = ClientProof::decode(cont.user_auth_info) else { return false };
-        open.provable && proof.a_pub == A_PUB[..] && proof.m1 == open.proofs()[0][..]
+        open.provable && proof.a_pub == A_PUB[..] && proof.m1 == open.proof().m1[..]
     }
 
     fn drain(&mut self) {
@@ -692,7 +654,7 @@ impl Bench {
                     assert!(self.is_right(&request.payload), "signed in by a wrong proof");
                     let proof = ServerProof::decode(payload).expect("a proof of the server's own");
                     let open = self.challenge.as_ref().expect("just looked at");
-                    assert!(proof.m2 == open.proofs()[1][..], "the server has another key");
+                    assert!(proof.m2 == open.proof().m2[..], "the server has another key");
                     self.proven = true;
                 }
                 self.used = self.challenge.take().or(self.used.take());
@@ -709,16 +671,8 @@ impl Bench {
 }
 
 impl Open {
-    /// M1 and M2 for this challenge, were it alice's.
-    fn proofs(&self) -> [Vec<u8>; 2] {
-        let mut proofs = PROOFS.lock().expect("nobody panics with it");
-        let compute = || {
-            let proof = client().prove(b"alice", PASSWORD, &self.salt, &self.b_pub).expect("an honest challenge");
-            let m1 = proof.m1().to_vec();
-            let m2 = formulas::m2(&Profile::AFP, Group::Bits1536, &A_PUB, &m1, proof.session_key());
-            [m1, m2]
-        };
-        proofs.entry(self.b_pub.clone()).or_insert_with(compute).clone()
+    fn proof(&self) -> RightProof {
+        RightProof::of(&self.salt, &self.b_pub)
     }
 }
 
