@@ -2,8 +2,9 @@
 
 CARGO ?= cargo
 SECONDS_EACH ?= 60
+MINUTES_EACH ?= 30
 
-.PHONY: help run build test check fmt clippy doc deny arrows spec-coverage ct-check bench fuzz-smoke attempt-times interop conformance faults install module install-module uninstall-module interop-module deb check-packaging clean
+.PHONY: help run build test check fmt clippy doc deny arrows spec-coverage ct-check bench fuzz-smoke fuzz-long attempt-times interop conformance load faults install module install-module uninstall-module interop-module deb check-packaging clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ bench: ## one login's arithmetic beside OpenSSL and libgcrypt
 
 fuzz-smoke: ## each fuzz target for SECONDS_EACH seconds
 	fuzz/smoke.sh $(SECONDS_EACH)
+
+fuzz-long: ## each for MINUTES_EACH minutes of processor time, small corpora, coverage; goes on where it was interrupted
+	fuzz/long.sh $(MINUTES_EACH)
 
 conformance: ## the black-box suite; AFP_SUBJECT=host:port names another server
 	$(CARGO) test --locked -p conformance
