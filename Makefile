@@ -63,6 +63,9 @@ faults: ## what may go wrong, and that nothing is lost by it (docs/faults.md; a 
 interop: ## the real peers: Netatalk, its tests, nmap, tshark (Debian, root)
 	interop/run.sh
 
+load: ## logins, idle connections, slow clients, floods, beside Netatalk; 7 minutes, LOAD=short 3 (Debian, root)
+	interop/load.sh
+
 check-packaging: ## unit, Avahi, fail2ban with systemd's, Avahi's and fail2ban's own tools; the .deb in a chroot (Debian, root)
 	packaging/check.sh
 	packaging/test-deb.sh

@@ -1,4 +1,5 @@
-# Sourced by module-*.sh and run-module.sh: Netatalk's afpd with our uams_srp.so, or with its own, in a copy of the peer that is thrown away.
+# Sourced by module-*.sh, run-module.sh and load.sh: Netatalk's afpd with our uams_srp.so, or with its own, in a copy of the peer that is
+# thrown away.
 #
 # The peer's chroot (setup.sh) is the lower layer of an overlay, so a run begins with what the packages install, changes nothing
 # of it, and does not meet the other interop scripts. Everything lives in namespaces that end with the script.
@@ -10,6 +11,13 @@ CLIENT=$TARGET/release/examples/afp_login
 LOG=${AFP_INTEROP_LOG:-$PROJECT/target/interop}
 ADDRESS=127.0.0.1:$PEER_PORT
 
+# What has to be there before the script goes inside; load.sh has its own.
+build_all() {
+  make --no-print-directory module
+  cargo build --quiet --release --locked -p uams-srp --example afp_login
+  if declare -F build_more >/dev/null; then build_more; fi
+}
+
 # Outside: makes the peer if there is none, builds what is needed, and goes inside. Inside: makes the copy.
 enter_module_peer() {
   if [ -z "${AFP_INTEROP_INSIDE:-}" ]; then
@@ -18,9 +26,7 @@ enter_module_peer() {
     [ -e "$PEER_ROOT/.packages-ready" ] || bash "$INTEROP/setup.sh"
     [ -e "$PEER_ROOT/.packages-ready" ] || exit 0 # setup.sh has said why
     cd "$PROJECT"
-    make --no-print-directory module
-    cargo build --quiet --release --locked -p uams-srp --example afp_login
-    if declare -F build_more >/dev/null; then build_more; fi
+    build_all
     AFP_INTEROP_INSIDE=1 exec unshare --mount --net --pid --fork --kill-child --mount-proc bash "$0" "$@"
   fi
   # On the peer's own disk, so that our module's file is one like all others; in memory where the disk cannot carry an overlay.
@@ -63,7 +69,7 @@ afp listen = 127.0.0.1 ${MORE_ADDRESSES:-}
 afp port = $PEER_PORT
 zeroconf = no
 hostname = peer451
-max connections = 1000
+max connections = ${MAX_CONNECTIONS:-1000}
 login message = Welcome to the peer
 log file = /var/log/afpd.log
 log level = default:info

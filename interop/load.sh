@@ -1,0 +1,81 @@
+#!/bin/bash
+# Load and abuse, ours and Netatalk on the same machine in one run: what docs/measurements.md shows under "Load". Prints the tables in
+# Markdown and fails where an aim is missed.
+#
+#   logins     per processor second of the server, 1 and 8 clients
+#   idle       10 000 connections: memory, and what a login takes then
+#   slowloris  2 000 connections that do nothing, or nearly nothing
+#   floods     of requests that need no account, from one address and from many
+#
+# interop/load.sh [PART ...]: all of them if none is named. LOAD=short measures less and holds against the same aims. All in namespaces of their
+# own; nothing leaves the machine. The client runs on the same machine and takes its share of it.
+. "$(dirname "$0")/module-common.sh"
+AFPD_RS=$TARGET/release/afpd-rs
+LOAD_PROGRAM=$TARGET/release/load
+MAX_CONNECTIONS=200 # afpd's own default
+OURS=127.0.0.1:5481
+
+build_all() {
+  make --no-print-directory build
+  CARGO_TARGET_DIR=$TARGET cargo build --quiet --release --locked --manifest-path tools/load/Cargo.toml
+}
+ulimit -n "$(ulimit -Hn)"
+enter_module_peer "$@"
+PARTS=("$@")
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(logins idle slowloris floods)
+full_or_short() { if [ "${LOAD:-full}" = short ]; then echo "$2"; else echo "$1"; fi; }
+
+# start_ours ADDRESS < SETTINGS: our daemon with an account named as the peer's.
+start_ours() {
+  STATE=$SCRATCH/state
+  rm -rf "$STATE"
+  mkdir -m 700 "$STATE"
+  cat >"$SCRATCH/afpd-rs.toml"
+  printf %s "$PEER_PASSWORD" | "$AFPD_RS" --state "$STATE" --config "$SCRATCH/afpd-rs.toml" user add atalk1 --password-stdin >/dev/null
+  "$AFPD_RS" --state "$STATE" --config "$SCRATCH/afpd-rs.toml" serve --listen "$1" >"$SCRATCH/ours.out" 2>"$SCRATCH/ours.log" </dev/null &
+  DAEMON=$!
+  for _ in $(seq 100); do grep -q '^listening' "$SCRATCH/ours.out" && return; sleep 0.1; done
+  die "afpd-rs does not listen: $(tail -3 "$SCRATCH/ours.log")"
+}
+stop_ours() {
+  kill -TERM "$DAEMON"
+  wait "$DAEMON" || die "afpd-rs ended badly: $(tail -3 "$SCRATCH/ours.log")"
+  cp "$SCRATCH/ours.log" "$LOG/load-ours.log"
+}
+
+measured() { # measured PART OPTION=VALUE...: notes whether its aims were reached
+  local part=$1
+  "$LOAD_PROGRAM" "$@" name=atalk1 password="$PEER_PASSWORD" || { FAILED=1; echo "load: $part: aims missed, or it could not be measured" >&2; }
+}
+
+logins() {
+  start_afpd
+  start_ours "$OURS" <<<'limits.challenges_per_minute = 0'
+  measured logins "theirs=$ADDRESS,$AFPD" "ours=$OURS,$DAEMON" rounds="$(full_or_short 5 2)" logins="$(full_or_short 160 80)"
+  stop_ours
+  stop_afpd
+}
+
+idle() {
+  start_afpd
+  start_ours "$OURS" <<'CONF'
+[timers]
+first_frame = 3600
+login = 3600
+[limits]
+max_sessions = 5100
+max_strangers = 5100
+exempt = ["127.0.0.1/32"]
+CONF
+  measured idle "theirs=$ADDRESS,$AFPD" "ours=$OURS,$DAEMON" rounds="$(full_or_short 3 1)" logins="$(full_or_short 500 300)"
+  stop_ours
+  stop_afpd
+}
+
+began=$SECONDS
+for part in "${PARTS[@]}"; do
+  printf '\n### %s\n' "$part"
+  "$part"
+  echo "load: $part: $((SECONDS - began)) s so far" >&2
+done
+[ "$FAILED" = 0 ] || die "aims were missed"
