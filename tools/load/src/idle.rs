@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::client::{Account, Client, open_session};
 use crate::crowd::{Crowd, Tally};
 use crate::figures::{Aim, Rounds, Times, judge, table};
-use crate::process::{Memory, Process};
+use crate::logins::one_after_the_other;
+use crate::process::Memory;
 use crate::{Options, Result, Server, block_on};
 use afp_proto::dsi::Command;
 
@@ -35,7 +34,7 @@ struct State {
 pub fn run(options: &Options) -> Result<bool> {
     let (ours, account) = (options.server("ours")?, options.account()?);
     let (rounds, logins) = (options.number("rounds")?, options.number("logins")?);
-    block_on(some_logins(ours, 50, account))??; // the first ones are slower
+    block_on(one_after_the_other(ours, 50, account))??; // the first ones are slower
     let idle_descriptors = ours.process.descriptors()?;
     let before = ours.process.memory()?;
     let [mut few, mut many] = [State::default(), State::default()];
@@ -44,16 +43,17 @@ pub fn run(options: &Options) -> Result<bool> {
         for _ in 0..rounds {
             for (count, state) in [(FEW, &mut few), (MANY, &mut many)] {
                 let crowd = gather(ours, count, account)?;
-                let times = block_on(some_logins(ours, logins, account))??;
+                let times = block_on(one_after_the_other(ours, logins, account))??;
                 let memory = ours.process.memory()?;
                 // Who was dropped meanwhile was not there.
                 crowd.tally.check()?;
                 drop(crowd);
-                wait_for_descriptors(ours.process, idle_descriptors)?;
+                ours.process.wait_for_descriptors(idle_descriptors)?;
                 state.p50.0.push(times.p50());
                 state.p99.0.push(times.p99());
                 state.times.extend(times);
-                if memory.rss > state.memory.rss {
+                // With few: before there were many.
+                if state.memory.rss == 0 || (count == MANY && memory.rss > state.memory.rss) {
                     state.memory = memory;
                 }
             }
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> Result<bool> {
     };
     table(&[
         vec![
-            format!("ours, half of them signed in"),
+            "ours, half of them signed in".to_owned(),
             format!("{FEW} connections"),
             format!("{MANY} connections"),
             "ratio".to_owned(),
@@ -122,17 +122,6 @@ fn megabytes(kib: u64) -> f64 {
     kib as f64 * 1024.0 / 1e6
 }
 
-async fn some_logins(server: Server, logins: usize, account: Account<'_>) -> Result<Times> {
-    let mut times = Times::default();
-    for _ in 0..logins {
-        let began = Instant::now();
-        let client = Client::signed_in(None, server.address, account).await?;
-        times.push(began.elapsed());
-        client.leave().await;
-    }
-    Ok(times)
-}
-
 /// All there, the even ones signed in.
 fn gather(server: Server, count: usize, account: Account<'_>) -> Result<Crowd> {
     let (name, password): (Arc<str>, Arc<str>) = (account.name.into(), account.password.into());
@@ -159,20 +148,10 @@ async fn arrive(server: Server, number: usize, account: Account<'_>, tally: &Tal
     if number % 4 != 1 {
         client.ask(Command::OPEN_SESSION, open_session()).await?;
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         client.log_in(account).await?;
     }
     Ok(client)
-}
-
-fn wait_for_descriptors(process: Process, count: usize) -> Result<()> {
-    for _ in 0..200 {
-        if process.descriptors()? <= count {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    Err(format!("process {} keeps {} descriptors", process.0, process.descriptors()?).into())
 }
 
 /// Of all children, and of the parent.

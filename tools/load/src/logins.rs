@@ -82,7 +82,7 @@ impl Side {
 }
 
 fn burst(server: Server, clients: usize, logins: usize, account: Account<'_>) -> Result<Times> {
-    let client = || block_on(one_client(server, logins / clients, account))?;
+    let client = || block_on(one_after_the_other(server, logins / clients, account))?;
     thread::scope(|scope| {
         let clients: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
         let mut all = Times::default();
@@ -93,7 +93,8 @@ fn burst(server: Server, clients: usize, logins: usize, account: Account<'_>) ->
     })
 }
 
-async fn one_client(server: Server, logins: usize, account: Account<'_>) -> Result<Times> {
+/// Logs in so many times, leaving in between.
+pub async fn one_after_the_other(server: Server, logins: usize, account: Account<'_>) -> Result<Times> {
     let mut times = Times::default();
     for _ in 0..logins {
         let began = Instant::now();

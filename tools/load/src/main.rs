@@ -14,9 +14,12 @@
 mod client;
 mod crowd;
 mod figures;
+mod flood;
 mod idle;
 mod logins;
 mod process;
+mod slowloris;
+mod witness;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -33,8 +36,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
     let done = Options::read(arguments).and_then(|options| match command.as_str() {
+        "flood" => flood::run(&options),
         "idle" => idle::run(&options),
         "logins" => logins::run(&options),
+        "slowloris" => slowloris::run(&options),
         _ => Err("see the top of tools/load/src/main.rs for the commands".into()),
     });
     match done {

@@ -65,6 +65,17 @@ impl Process {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.0))?.count())
     }
 
+    /// For clients that have gone to be noticed.
+    pub fn wait_for_descriptors(self, at_most: usize) -> Result<()> {
+        for _ in 0..200 {
+            if self.descriptors()? <= at_most {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Err(format!("process {} keeps {} descriptors, {at_most} are wanted", self.0, self.descriptors()?).into())
+    }
+
     /// The most memory it has had so far, in KiB.
     pub fn peak(self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))?;
