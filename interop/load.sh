@@ -36,14 +36,14 @@ first $$
 # start_ours ADDRESS < SETTINGS: our daemon with an account named as the peer's.
 start_ours() {
   STATE=$SCRATCH/state
-  rm -rf "$STATE"
+  rm -rf "$STATE" "$SCRATCH/ours.out"
   mkdir -m 700 "$STATE"
   cat >"$SCRATCH/afpd-rs.toml"
   printf %s "$PEER_PASSWORD" | "$AFPD_RS" --state "$STATE" --config "$SCRATCH/afpd-rs.toml" user add atalk1 --password-stdin >/dev/null
   setsid "$AFPD_RS" --state "$STATE" --config "$SCRATCH/afpd-rs.toml" serve --listen "$1" >"$SCRATCH/ours.out" 2>"$SCRATCH/ours.log" </dev/null &
   DAEMON=$!
   first "$DAEMON"
-  for _ in $(seq 100); do grep -q '^listening' "$SCRATCH/ours.out" && return; sleep 0.1; done
+  for _ in $(seq 100); do grep -qs '^listening' "$SCRATCH/ours.out" && return; sleep 0.1; done
   die "afpd-rs does not listen: $(tail -3 "$SCRATCH/ours.log")"
 }
 stop_ours() {
