@@ -58,6 +58,9 @@ impl Rounds {
 
     /// Median, least and greatest.
     pub fn shown(&self, digits: usize) -> String {
+        if self.0.len() == 1 {
+            return format!("{:.digits$}", self.median());
+        }
         let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
         let greatest = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         format!("{:.digits$} ({least:.digits$}-{greatest:.digits$})", self.median())

@@ -99,10 +99,10 @@ pub fn run(options: &Options) -> Result<bool> {
     let per_second = |rounds: &Rounds| format!("{:.0}", rounds.median());
     table(&[
         vec![format!("{ATTACKERS} connections, {}", kind.name()), "Netatalk".to_owned(), "ours".to_owned()],
-        row("of them open", &|seen| per_second(&seen.open)),
-        row("opened anew per second", &|seen| per_second(&seen.per_second)),
+        row("open", &|seen| per_second(&seen.open)),
+        row("opened again per second", &|seen| per_second(&seen.per_second)),
         row("**logins within a second**", &|seen| format!("**{} of {}**", seen.attack_logins.len(), seen.tried)),
-        row("the others", &|seen| seen.failures.first().cloned().unwrap_or_default()),
+        row("what the others were told", &|seen| seen.failures.first().cloned().unwrap_or_default()),
         row("time of a login, p50 and longest, quiet, ms", &|seen| spread(&seen.quiet_logins)),
         row("the same under attack", &|seen| spread(&seen.attack_logins)),
         row("call of a signed-in session, p99, quiet, ms", &|seen| seen.quiet_p99.shown(2)),
