@@ -229,6 +229,8 @@ struct Bench {
     used: Option<Open>,
     // What the session has read, by the same framer with no limit of its own, and not answered.
     read: Framer,
+    /// It was no DSI.
+    broken: bool,
     requests: VecDeque<Frame>,
     // What it has said.
     sent: Framer,
@@ -275,6 +277,7 @@ impl Bench {
             challenge: None,
             used: None,
             read: Framer::new(u32::MAX),
+            broken: false,
             requests: VecDeque::new(),
             sent: Framer::new(u32::MAX),
             server_id: 0,
@@ -419,9 +422,15 @@ impl Bench {
             let bytes = std::mem::replace(&mut self.unsent, rest);
             self.largest_read = self.largest_read.max(bytes.len());
             self.read.push(&bytes);
-            while let Ok(Some(frame)) = self.read.next_frame() {
-                if frame.header.kind == Kind::Request {
-                    self.requests.push_back(frame);
+            loop {
+                match self.read.next_frame() {
+                    Ok(Some(frame)) if frame.header.kind == Kind::Request => self.requests.push_back(frame),
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(_) => {
+                        self.broken = true;
+                        break;
+                    }
                 }
             }
             self.session.receive(&bytes, self.now);
@@ -453,6 +462,7 @@ impl Bench {
             if self.sign_ins > 0 { self.settings.request_quantum + 64 } else { self.settings.login_frame_limit };
         let frame = HEADER_LEN + limit as usize;
         if self.out.is_none() {
+            assert!(!self.broken, "what is no DSI is read on");
             assert!(self.session.buffered() < frame, "a whole frame waits");
             assert!(self.requests.iter().all(|request| !self.wants_reply(request)), "a call is not answered");
         }

@@ -219,10 +219,11 @@ impl Seeds<'_> {
         let act = |place: u64, rest: &[u8]| [&choice(place, ACTS)[..], rest].concat();
         let open = act(0, &choice(0, 3));
         let get_status = act(1, &[]);
-        let login = |form: u64, name: u64| {
+        let cut_login = |form: u64, name: u64, short: u8| {
             let init = choice(0, 4);
-            act(form, &[&choice(0, 4)[..], &choice(0, 4), &choice(name, 5), &init, &[0]].concat())
+            act(form, &[&choice(0, 4)[..], &choice(0, 4), &choice(name, 5), &init, &[short]].concat())
         };
+        let login = |form: u64, name: u64| cut_login(form, name, 0);
         let prove = |proof: u64| act(4, &[&choice(proof, 10)[..], &[0, 0, 0]].concat());
         let wrong_bit = act(4, &[&choice(1, 10)[..], &[9], &[0, 0, 0]].concat());
         let logout = act(5, &[]);
@@ -251,6 +252,8 @@ impl Seeds<'_> {
             (at_once, vec![&open, &login(3, 0), &prove(0), &sleep, &woken, &act(7, &[]), &get_status]),
             (at_once, vec![&open, &alice, &wrong_bit]),
             (at_once, vec![&open, &alice, &alice, &prove(2)]),
+            (at_once, vec![&open, &alice, &cut_login(2, 0, 8 * 24), &prove(2)]),
+            (at_once, vec![&open, &alice, &call(b"\x10\0"), &prove(0)]),
             (at_once, vec![&open, &nobody]),
             (at_once, vec![&get_status]),
             (at_once, vec![&open, &alice, &woken, &woken, &woken]),
