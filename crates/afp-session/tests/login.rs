@@ -318,10 +318,13 @@ fn frames_wait_while_a_login_is_computed() {
     bench.hold = true;
     bench.request(COMMAND, &LoginExt::new(b"alice").bytes());
     assert!(!bench.session.wants_input());
+    assert_eq!(bench.session.buffered(), 0);
     bench.request(COMMAND, &[0x10, 0]);
     bench.request(COMMAND, &[0x11, 0]);
     assert!(bench.frames.is_empty());
+    assert_eq!(bench.session.buffered(), 2 * (16 + 2));
     bench.release();
+    assert_eq!(bench.session.buffered(), 0);
     let ids: Vec<_> = bench.frames.iter().map(|frame| (frame.id, frame.code)).collect();
     assert_eq!(ids, [(1, -5001), (2, -5024), (3, -5024)]);
     assert!(bench.session.wants_input());

@@ -300,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn secrets_of_another_exchange_are_told_as_such() {
+        let mut out = Vec::new();
+        check_to(LOGIN, 548, "oc34thA2", &[0x5a; 32], &mut out).unwrap();
+        let connections: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let logins: Vec<_> = connections.as_array().unwrap().iter().filter_map(|c| c["srp_logins"].get(0)).collect();
+        assert_eq!(logins.len(), 1, "{connections}");
+        assert!(logins[0]["not_computed"].as_str().unwrap().contains('B'), "{connections}");
+    }
+
+    #[test]
     fn long_numbers_are_shortened_for_people() {
         let digits = "0123456789abcdef".repeat(2);
         let shown = shortened(&format!("192 bytes: {}", digits.repeat(12)));
