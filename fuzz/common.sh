@@ -8,6 +8,10 @@ export RUSTC_BOOTSTRAP=1
 others=${CARGO_TARGET_DIR:-../target}
 unset CARGO_TARGET_DIR
 
+# Some targets write a file for each run: in memory, where that can be.
+scratch=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
 needs_tools() {
     local missing=
     cargo fuzz --version >/dev/null 2>&1 || missing="$missing
@@ -22,7 +26,10 @@ needs_tools() {
 
 # Writes seeds from captures, settings and accounts, and builds every target.
 prepare() {
+    mkdir -p target
     cargo run --quiet --locked --manifest-path ../Cargo.toml --target-dir "$others" -p afp-proto --example fuzz_seeds -- .. corpus
+    # cargo fuzz has no --locked of its own.
+    cargo metadata --locked --format-version 1 >target/metadata.json
     cargo fuzz build --fuzz-dir .
     targets=$(cargo fuzz list --fuzz-dir .)
 }
@@ -46,12 +53,7 @@ dictionary() {
 fuzz() {
     local target=$1 seconds=$2
     shift 2
-    local scratch status=0
-    # Some targets write a file for each run: in memory, where that can be.
-    scratch=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
     mkdir -p "corpus/$target" "artifacts/$target"
     TMPDIR=$scratch "$built/$target" "corpus/$target" -dict="$(dictionary "$target")" -artifact_prefix="artifacts/$target/" \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "$@" || status=$?
-    rm -rf "$scratch"
-    return "$status"
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "$@"
 }
