@@ -31,7 +31,7 @@ export_of() {
     local profile=$1 first=$2 objects=()
     shift 2
     for object; do objects+=(-object "$object"); done
-    "$tools/llvm-cov" export -summary-only -instr-profile "$profile" -ignore-filename-regex "/\\.cargo/|/rustc/|/rustlib/|^$PWD/|/testkit/" \
+    "$tools/llvm-cov" export -summary-only -instr-profile "$profile" -ignore-filename-regex "/\\.cargo/|/rustc/|/rustlib/|^$PWD/(fuzz_targets/[a-z_]*\\.rs|src/)|/testkit/" \
         "$first" "${objects[@]}"
 }
 
