@@ -19,7 +19,7 @@ AIMS = {
     "store_native": ["verifier-store/src/native.rs", "verifier-store/src/hex.rs"],
     "store_netatalk_file": ["verifier-store/src/netatalk.rs", "verifier-store/src/hex.rs"],
     "store_netatalk_directory": ["verifier-store/src/netatalk.rs", "verifier-store/src/hex.rs"],
-    "config": ["afpd-rs/src/config", "uams-srp/src/settings.rs"],
+    "config": ["afpd-rs/src/config", "srp-uam/src/settings.rs", "uams-srp/src/settings.rs"],
     "captures": ["afpd-rs/src/decode/"],
     "tally": ["verifier-store/src/tally.rs", "srp-uam/src/attempts.rs"],
 }
