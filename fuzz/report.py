@@ -65,7 +65,7 @@ def row(target):
     edges = f"{number('cov')} of {read(f'{target}.edges').strip() or '?'}"
     failed = " **failed**" if (STATE / f"{target}.failed").exists() else ""
     lines = coverage(target)
-    aims = ", ".join(f"`{aim}`" for aim in AIMS.get(target, []))
+    aims = ", ".join(f"`crates/{aim}`" for aim in AIMS.get(target, []))
     return [f"{target}{failed}", f"{seconds / 60:.1f}", f"{runs:,}".replace(",", " "), rate, edges, number("ft"), size,
             share(lines, AIMS.get(target, [])), aims]
 
