@@ -254,16 +254,21 @@ fn unlocking_forgives_and_forgetting_removes() {
     assert_eq!(tally.state("alice").unwrap(), None);
 }
 
-#[test]
-fn a_kill_at_any_step_leaves_the_old_count_or_the_new_one() {
-    for (step, expected) in [(Step::TallyLocked, 2), (Step::TallyRead, 2), (Step::TallyWritten, 3)] {
+/// A process that does this after two failures is killed at each step: so many failures are there then, and the next one counts.
+fn killed_at_each_step(task: &str, written: u32) {
+    for (step, expected) in [(Step::TallyLocked, 2), (Step::TallyRead, 2), (Step::TallyWritten, written)] {
         let place = Place::new();
         place.fail();
         place.fail();
-        assert_eq!(place.other("", "fail", Some(step)).status.signal(), Some(9), "not killed at {step:?}");
+        assert_eq!(place.other("", task, Some(step)).status.signal(), Some(9), "not killed at {step:?}");
         assert_eq!(failures(&place.path()), expected, "{step:?}");
         assert_eq!(place.fail(), expected + 1, "{step:?}");
     }
+}
+
+#[test]
+fn a_kill_at_any_step_leaves_the_old_count_or_the_new_one() {
+    killed_at_each_step("fail", 3);
 }
 
 #[test]
@@ -294,14 +299,7 @@ fn a_kill_while_a_file_is_made() {
 /// is a failure by itself.
 #[test]
 fn a_kill_while_forgiving_forgetting_and_repairing() {
-    for (step, expected) in [(Step::TallyLocked, 2), (Step::TallyRead, 2), (Step::TallyWritten, 0)] {
-        let place = Place::new();
-        place.fail();
-        place.fail();
-        assert_eq!(place.other("", "unlock", Some(step)).status.signal(), Some(9), "not killed at {step:?}");
-        assert_eq!(failures(&place.path()), expected, "{step:?}");
-        assert_eq!(place.fail(), expected + 1, "{step:?}");
-    }
+    killed_at_each_step("unlock", 0);
     let place = Place::new();
     place.fail();
     assert_eq!(place.other("", "forget", Some(Step::Removed)).status.signal(), Some(9));

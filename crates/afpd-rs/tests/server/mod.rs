@@ -151,6 +151,17 @@ impl Server {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
+    /// For so long this session is served, and the processor rests: less than three tenths of it are used.
+    pub fn rests_and_serves(&self, session: &mut Client, time: Duration) {
+        let (before, began) = (self.computed(), Instant::now());
+        while began.elapsed() < time {
+            is_served(session);
+            thread::sleep(time / 10);
+        }
+        let used = u128::from(self.computed() - before);
+        assert!(used * 1000 < 30 * time.as_millis(), "{used} ticks of 10 ms in {time:?}: it spins");
+    }
+
     /// So many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
