@@ -24,7 +24,7 @@ for part in "$@"; do
 done
 # Root may raise the hard limit too, unless a container's rules forbid it.
 files() { [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 10400 ]; }
-files || ulimit -Hn 10400 2>/dev/null || skip "10 400 open files are needed, and $(ulimit -Hn) are allowed (ulimit -Hn)"
+files || ulimit -Hn 10400 2>/dev/null || skip "10 400 open files are needed, and $(ulimit -Hn) are allowed: raise the hard limit (ulimit -Hn, LimitNOFILE)"
 ulimit -Sn "$(ulimit -Hn)"
 enter_module_peer "$@"
 PARTS=("$@")

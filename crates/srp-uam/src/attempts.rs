@@ -35,8 +35,9 @@
 //!
 //! # When nothing can be counted
 //! If the tally cannot be written (disk full, read-only, unsafe) it goes on in memory (this process's, or that of all forked from one:
-//! [`Tally::remembering_together`]) from what was last read. Networks known from there go on, within their own limit. All others are refused: whoever can fill the disk, or is just lucky, must not be able to try
-//! passwords without limit; and the owner has the addresses he always uses, and `exempt`. The caller is told once a minute.
+//! [`Tally::remembering_together`]) from what was last read. Networks known from there go on, within their own limit. All others are
+//! refused: whoever can fill the disk, or is just lucky, must not be able to try passwords without limit; and the owner has the addresses
+//! he always uses, and `exempt`. The caller is told once a minute.
 
 use core::fmt;
 use core::net::IpAddr;
